@@ -1,1 +1,30 @@
-//! Not written yet.
+//! The nouns of SeatPilot, without async, IO or a clock: whatever needs one of those lives higher up.
+//!
+//! Every type here is *parsed*: a value that exists is inside its grammar. The wire contract
+//! (`docs/contract`) is the source of each limit.
+
+mod arrival;
+mod checkin;
+mod credential;
+mod event;
+mod fault;
+mod id;
+mod outcome;
+pub mod strict_json;
+mod time;
+mod vocabulary;
+
+pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
+pub use checkin::{Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash};
+pub use credential::{Device, DeviceScope, KeyScope, KeyScopes, TokenHash};
+pub use event::{
+    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, EVENT_BYTES_MAX, EVENTS_PER_REQUEST_MAX, Event,
+    Item, Nonce, Receipt, Rejection, Submission, SubmitAnswer,
+};
+pub use fault::{Fault, FaultCode, FieldError};
+pub use id::{
+    DoorId, EventId, InvalidSlug, NodeId, SLUG_MAX, SeatId, SectionId, SignId, TableId, TenantId, VenueId,
+};
+pub use outcome::{CountedOnly, Outcome, RejectReason};
+pub use time::{InvalidTime, parse_rfc3339};
+pub use vocabulary::{Channel, Lang, Profile, Stage, UnknownWord, View};

@@ -1,0 +1,1 @@
+//! Strict JSON. Written by the ingest owner.
