@@ -1,2 +1,7 @@
-//! Not written yet.
-fn main() {}
+//! The `seatpilot` command.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    seatpilot::run()
+}

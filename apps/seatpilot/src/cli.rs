@@ -1,0 +1,75 @@
+//! The command line: one enum of commands, and what every command shares.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use seatpilot_domain_model::TenantId;
+
+use crate::{failure::Failure, output::Output, up};
+
+/// The data directory where none is named.
+pub const DEFAULT_DATA_DIR: &str = ".seatpilot";
+/// The tenant where neither `--tenant` nor a running `up` names one.
+pub const DEFAULT_TENANT: &str = "demo";
+
+/// SeatPilot: guests from ticket to seat.
+#[derive(Debug, Parser)]
+#[command(name = "seatpilot", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// Which database, which tenant, how to print.
+    #[command(flatten)]
+    pub global: Global,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What every command takes.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Everywhere")]
+pub struct Global {
+    /// Where `up` keeps its database and state.json [default: .seatpilot].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// The database, where there is no running `up`; an explicit --data-dir with a running `up` comes first.
+    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
+    pub database_url: Option<String>,
+    /// The tenant [default: the running one's, else demo].
+    #[arg(long, global = true, value_name = "ID")]
+    pub tenant: Option<TenantId>,
+    /// Print JSON for scripts.
+    #[arg(long, global = true)]
+    pub json: bool,
+}
+
+impl Global {
+    /// The data directory.
+    pub fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(DEFAULT_DATA_DIR))
+    }
+
+    /// Standard output in the style asked for.
+    pub fn output(&self) -> Output {
+        Output::of_stdout(self.json)
+    }
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Start everything: database, services, a venue, its guests, and one guest from ticket to seat.
+    Up(up::Args),
+}
+
+impl Cli {
+    /// Does what the line says.
+    ///
+    /// # Errors
+    /// [`Failure`] with the exit code and one line of why.
+    pub async fn run(self) -> Result<(), Failure> {
+        let global = &self.global;
+        match self.command {
+            Command::Up(args) => up::run(args, global).await,
+        }
+    }
+}

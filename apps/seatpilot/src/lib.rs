@@ -1,0 +1,33 @@
+//! The command that an operator types: `up`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`, `sign`.
+//!
+//! Each command is a module with its clap arguments and a `run`; what they share is [`cli::Global`] (which
+//! database, which tenant, how to print), [`output::Output`] and [`failure::Failure`]. SQL and rows belong to
+//! `seatpilot-store`, maps to `seatpilot-venue-graph`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+pub mod cli;
+pub mod failure;
+pub mod output;
+pub mod state;
+pub mod up;
+
+/// Reads the command line, does what it says, and answers with the contract's exit code: 0, 1 (it failed, why
+/// in one line), 2 (usage), 64 (configuration).
+pub fn run() -> ExitCode {
+    let cli = cli::Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(failure::Failure::from)
+        .and_then(|runtime| runtime.block_on(cli.run()));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            output::complain(&failure);
+            failure.exit_code()
+        }
+    }
+}
