@@ -10,6 +10,7 @@ use clap::Parser;
 
 pub mod cli;
 pub mod failure;
+pub mod guests;
 pub mod output;
 pub mod state;
 pub mod up;

@@ -1,0 +1,13 @@
+//! Guest lists: what a line is, how a list is read and written, and how one is made up for a venue.
+
+mod dice;
+mod generate;
+mod line;
+pub mod list;
+mod names;
+mod rows;
+mod seating;
+
+pub use generate::{GuestPlan, generate};
+pub use line::{GuestLine, Ticket};
+pub use seating::{Block, Seating, Seats};
