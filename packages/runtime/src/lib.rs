@@ -1,1 +1,28 @@
-//! Not written yet.
+//! What each process needs before it serves: configuration, logs, a clock, secrets, signals, exit codes.
+//!
+//! The only crate that reads the environment, and the only one that reads the time: everybody else is
+//! handed a [`Environment`], a [`Clock`], a [`Shutdown`], and can be tested with ones of his own. It knows
+//! nothing of HTTP and nothing of the database.
+
+mod clock;
+mod config;
+mod environment;
+mod exit;
+pub mod logging;
+mod readiness;
+mod secret;
+mod shutdown;
+mod trace_parent;
+pub mod variable;
+
+pub use clock::{Clock, ManualClock};
+pub use config::{
+    DatabaseConfig, Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreChoice,
+    hmac_tenant_secret, metrics_ingest_keys, metrics_tenants,
+};
+pub use environment::{ConfigFault, ConfigFaults, Environment};
+pub use exit::{Failure, Process, UsageError, main_exit, run_service};
+pub use readiness::{Readiness, ReadinessState, StoreKind};
+pub use secret::{Secret, SecretBytes, SecretString};
+pub use shutdown::Shutdown;
+pub use trace_parent::TraceParent;

@@ -1,0 +1,232 @@
+//! The settings that several processes share, each read in one place and with one grammar.
+
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use seatpilot_domain_model::TenantId;
+
+use crate::{
+    environment::Environment,
+    logging::LogConfig,
+    secret::{SecretBytes, SecretString},
+    variable,
+};
+
+/// Fewest bytes of a signing secret: 128 bits.
+const HMAC_SECRET_BYTES_MIN: usize = 16;
+/// Most keys that `METRICS_INGEST_KEY` holds while they rotate.
+const METRICS_KEYS_MAX: usize = 8;
+/// Fewest characters of a metrics key in production.
+const METRICS_KEY_CHARACTERS_MIN: usize = 16;
+/// Most tenants that `METRICS_TENANT` names: beyond them labels would outgrow the series budget.
+const METRICS_TENANTS_MAX: usize = 100;
+
+/// Where a process runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deployment {
+    /// A laptop, a test.
+    Development,
+    /// Real guests: short secrets and the memory store are refused.
+    Production,
+}
+
+impl Deployment {
+    /// `SEATPILOT_ENV`.
+    pub fn read(env: &mut Environment) -> Self {
+        let words = [("development", Self::Development), ("production", Self::Production)];
+        env.word(&variable::SEATPILOT_ENV, &words, Self::Development)
+    }
+}
+
+/// What a service is where the environment says nothing.
+#[derive(Debug, Clone, Copy)]
+pub struct ServiceDefaults {
+    /// The binary's name.
+    pub service: &'static str,
+    /// Its port in the contract's table.
+    pub port: u16,
+}
+
+/// What every process that serves HTTP needs.
+#[derive(Debug, Clone)]
+pub struct ServiceConfig {
+    /// The binary's name, on `/health` and `/ready`.
+    pub service: &'static str,
+    /// The name in logs and traces.
+    pub service_name: String,
+    /// Address to listen on.
+    pub bind: IpAddr,
+    /// Port to listen on; 0 takes a free one.
+    pub port: u16,
+    /// Where it runs.
+    pub deployment: Deployment,
+    /// How long it goes on serving after SIGTERM.
+    pub drain: Duration,
+    /// Logs.
+    pub log: LogConfig,
+}
+
+impl ServiceConfig {
+    /// Reads what all services share.
+    pub fn read(env: &mut Environment, defaults: ServiceDefaults) -> Self {
+        Self {
+            service: defaults.service,
+            service_name: env
+                .parsed(&variable::SERVICE_NAME, "a name of 1 to 64 of A-Z a-z 0-9 . _ -", |text| {
+                    text.parse::<TenantId>().ok().map(|_| text.to_owned())
+                })
+                .unwrap_or_else(|| defaults.service.to_owned()),
+            bind: env.address(&variable::BIND, IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            port: env.port(&variable::PORT, defaults.port),
+            deployment: Deployment::read(env),
+            drain: Duration::from_millis(env.integer(&variable::SEATPILOT_DRAIN_MS, 0..=5_000, 5_000)),
+            log: LogConfig::read(env),
+        }
+    }
+}
+
+/// Which store was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreChoice {
+    /// Whatever the other variables allow.
+    Auto,
+    /// Postgres.
+    Postgres,
+    /// Supabase's REST interface.
+    Rest,
+    /// Memory.
+    Memory,
+}
+
+/// The database, as far as the environment knows it.
+#[derive(Debug, Clone)]
+pub struct DatabaseConfig {
+    /// `postgres://…` or `key=value …`; the driver has the last word on it.
+    pub url: SecretString,
+}
+
+impl DatabaseConfig {
+    /// For a process that cannot work without one: none is a fault of `DATABASE_URL`. What is returned then
+    /// is a placeholder that [`Environment::finish`] keeps from being used.
+    pub fn required(env: &mut Environment) -> Self {
+        let faults_before = env.fault_count();
+        Self::optional(env).unwrap_or_else(|| {
+            if env.fault_count() == faults_before {
+                env.fault(
+                    &variable::DATABASE_URL,
+                    "is required: postgres://user:password@host:port/database (or set SUPABASE_DB_URL)",
+                );
+            }
+            Self { url: SecretString::default() }
+        })
+    }
+
+    /// For a process that works without one.
+    pub fn optional(env: &mut Environment) -> Option<Self> {
+        let words = [
+            ("auto", StoreChoice::Auto),
+            ("postgres", StoreChoice::Postgres),
+            ("rest", StoreChoice::Rest),
+            ("memory", StoreChoice::Memory),
+        ];
+        let store = env.word(&variable::STORE, &words, StoreChoice::Auto);
+        // Checked although nothing uses them yet: a wrong value should not wait for the version that does.
+        let rest = env.http_url(&variable::SUPABASE_URL).is_some();
+        let rest_key = env.secret(&variable::SUPABASE_SERVICE_ROLE_KEY).is_some();
+        let mut url = None;
+        for source in [&variable::DATABASE_URL, &variable::SUPABASE_DB_URL] {
+            if let Some(found) = env.secret(source) {
+                if !is_connection_string(found.expose_secret()) {
+                    env.fault(source, "must be postgres://user:password@host:port/database or host=… user=…");
+                }
+                url = url.or(Some(found));
+            }
+        }
+        match store {
+            StoreChoice::Rest => {
+                env.fault(&variable::STORE, "rest is not available in this version: use postgres")
+            }
+            StoreChoice::Memory => {
+                env.fault(&variable::STORE, "memory is not available in this version: use postgres");
+            }
+            StoreChoice::Auto if url.is_none() && rest && rest_key => env.fault(
+                &variable::STORE,
+                "auto finds only SUPABASE_URL, and rest is not available in this version: set DATABASE_URL",
+            ),
+            StoreChoice::Postgres if url.is_none() => {
+                env.fault(&variable::DATABASE_URL, "is required by STORE=postgres");
+            }
+            StoreChoice::Auto | StoreChoice::Postgres => {}
+        }
+        url.map(|url| Self { url })
+    }
+}
+
+fn is_connection_string(text: &str) -> bool {
+    let url = text.strip_prefix("postgres://").or_else(|| text.strip_prefix("postgresql://"));
+    url.map_or_else(|| text.contains("host=") || text.contains("host ="), |rest| !rest.is_empty())
+}
+
+/// The bootstrap key of a single-tenant box.
+#[derive(Debug, Clone)]
+pub struct HmacTenantSecret {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// The key's id, `[A-Za-z0-9_-]{8,64}`.
+    pub key_id: String,
+    /// Its secret.
+    pub secret: SecretBytes,
+}
+
+/// `HMAC_TENANT_SECRET`, `tenant:key_id:base64`.
+pub fn hmac_tenant_secret(env: &mut Environment) -> Option<HmacTenantSecret> {
+    let expected = "tenant:key_id:base64, with a key id of 8 to 64 of A-Z a-z 0-9 _ - \
+                    and a secret of 16 bytes or more in padded base64";
+    env.parsed(&variable::HMAC_TENANT_SECRET, expected, |text| {
+        let mut parts = text.splitn(3, ':');
+        let tenant = parts.next()?.parse().ok()?;
+        let key_id = parts.next()?;
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if !(8..=64).contains(&key_id.len()) || !key_id.bytes().all(allowed) {
+            return None;
+        }
+        let secret = SecretBytes::new(STANDARD.decode(parts.next()?).ok()?);
+        (secret.expose_secret().len() >= HMAC_SECRET_BYTES_MIN).then(|| HmacTenantSecret {
+            tenant,
+            key_id: key_id.to_owned(),
+            secret,
+        })
+    })
+}
+
+/// `METRICS_INGEST_KEY`; empty where it is not set, so that a caller which needs one says so itself.
+pub fn metrics_ingest_keys(env: &mut Environment, deployment: Deployment) -> Vec<SecretString> {
+    let shortest = match deployment {
+        Deployment::Development => 1,
+        Deployment::Production => METRICS_KEY_CHARACTERS_MIN,
+    };
+    let expected = format!(
+        "1 to {METRICS_KEYS_MAX} keys separated by commas, each of {shortest} to 256 visible ASCII characters"
+    );
+    let keys = env.list(&variable::METRICS_INGEST_KEY, &expected, |item| {
+        let visible = item.bytes().all(|byte| byte.is_ascii_graphic());
+        (visible && (shortest..=256).contains(&item.len())).then(|| SecretString::from(item))
+    });
+    if keys.len() > METRICS_KEYS_MAX {
+        env.fault(&variable::METRICS_INGEST_KEY, format!("must be {expected}"));
+    }
+    keys
+}
+
+/// `METRICS_TENANT`: tenants that a metrics-api without database knows.
+pub fn metrics_tenants(env: &mut Environment) -> Vec<TenantId> {
+    let expected = format!("1 to {METRICS_TENANTS_MAX} tenant ids separated by commas");
+    let tenants = env.list(&variable::METRICS_TENANT, &expected, |item| item.parse().ok());
+    if tenants.len() > METRICS_TENANTS_MAX {
+        env.fault(&variable::METRICS_TENANT, format!("must be {expected}"));
+    }
+    tenants
+}

@@ -1,0 +1,183 @@
+//! Whether a process may be sent work, as one value that the store moves and the server reads.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+/// What answers for the data behind a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A Postgres reached directly.
+    Postgres,
+    /// Postgres behind Supabase's REST interface.
+    Supabase,
+    /// Memory, asked for by name.
+    Memory,
+    /// No store at all.
+    None,
+}
+
+impl StoreKind {
+    /// The word on `/ready` and in `seatpilot_store_info`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Postgres => "postgres",
+            Self::Supabase => "supabase",
+            Self::Memory => "memory",
+            Self::None => "none",
+        }
+    }
+}
+
+/// How far a process is. `schema_version` is the newest migration that the database has (`"013"`), none
+/// where there is no database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ReadinessState {
+    /// Schema and store were not reached yet.
+    Starting,
+    /// Reached.
+    Ready {
+        /// The newest migration.
+        schema_version: Option<Arc<str>>,
+    },
+    /// Reached once, out of reach now. Still ready: a database that all instances share must not empty the
+    /// balancer. Requests are answered 503 quickly.
+    Degraded {
+        /// The newest migration, as it was.
+        schema_version: Option<Arc<str>>,
+    },
+    /// Going down; nothing leads back.
+    Draining {
+        /// The newest migration, as it was.
+        schema_version: Option<Arc<str>>,
+    },
+}
+
+impl ReadinessState {
+    /// The word on `/ready`.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Ready { .. } => "ready",
+            Self::Degraded { .. } => "degraded",
+            Self::Draining { .. } => "draining",
+        }
+    }
+
+    /// Whether a balancer should send work.
+    pub const fn takes_work(&self) -> bool {
+        matches!(self, Self::Ready { .. } | Self::Degraded { .. })
+    }
+
+    /// The newest migration, where one is known.
+    pub fn schema_version(&self) -> Option<&Arc<str>> {
+        match self {
+            Self::Starting => None,
+            Self::Ready { schema_version }
+            | Self::Degraded { schema_version }
+            | Self::Draining { schema_version } => schema_version.as_ref(),
+        }
+    }
+}
+
+/// The readiness of this process. Clones share it.
+#[derive(Debug, Clone)]
+pub struct Readiness {
+    store: StoreKind,
+    state: Arc<watch::Sender<ReadinessState>>,
+}
+
+impl Readiness {
+    /// A process that waits for its first contact with a store.
+    pub fn starting(store: StoreKind) -> Self {
+        Self { store, state: Arc::new(watch::Sender::new(ReadinessState::Starting)) }
+    }
+
+    /// A process that needs no store.
+    pub fn without_store() -> Self {
+        let ready = ReadinessState::Ready { schema_version: None };
+        Self { store: StoreKind::None, state: Arc::new(watch::Sender::new(ready)) }
+    }
+
+    /// The store was reached, and its schema is new enough.
+    pub fn reached(&self, schema_version: &str) {
+        self.change(|state| match state {
+            ReadinessState::Draining { .. } => None,
+            ReadinessState::Ready { schema_version: Some(known) } if **known == *schema_version => None,
+            _ => Some(ReadinessState::Ready { schema_version: Some(schema_version.into()) }),
+        });
+    }
+
+    /// The store is out of reach. Says nothing before the first contact.
+    pub fn lost(&self) {
+        self.change(|state| match state {
+            ReadinessState::Ready { schema_version } => {
+                Some(ReadinessState::Degraded { schema_version: schema_version.clone() })
+            }
+            _ => None,
+        });
+    }
+
+    /// The process goes down.
+    pub fn drain(&self) {
+        self.change(|state| match state {
+            ReadinessState::Draining { .. } => None,
+            other => Some(ReadinessState::Draining { schema_version: other.schema_version().cloned() }),
+        });
+    }
+
+    /// The state now.
+    pub fn state(&self) -> ReadinessState {
+        self.state.borrow().clone()
+    }
+
+    /// What answers for the data.
+    pub fn store(&self) -> StoreKind {
+        self.store
+    }
+
+    /// Sees every change from now on.
+    pub fn subscribe(&self) -> watch::Receiver<ReadinessState> {
+        self.state.subscribe()
+    }
+
+    fn change(&self, next: impl FnOnce(&ReadinessState) -> Option<ReadinessState>) {
+        self.state.send_if_modified(|state| match next(state) {
+            Some(new) => {
+                *state = new;
+                true
+            }
+            None => false,
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outage_after_the_first_contact_degrades_and_heals() {
+        let readiness = Readiness::starting(StoreKind::Postgres);
+        readiness.lost();
+        assert_eq!(readiness.state(), ReadinessState::Starting);
+        readiness.reached("013");
+        assert!(readiness.state().takes_work());
+        readiness.lost();
+        assert_eq!(readiness.state().as_str(), "degraded");
+        assert_eq!(readiness.state().schema_version().map(|version| &**version), Some("013"));
+        assert!(readiness.state().takes_work());
+        readiness.reached("014");
+        assert_eq!(readiness.state().schema_version().map(|version| &**version), Some("014"));
+    }
+
+    #[test]
+    fn nothing_leads_back_from_draining() {
+        let readiness = Readiness::without_store();
+        readiness.drain();
+        readiness.reached("013");
+        readiness.lost();
+        assert_eq!(readiness.state(), ReadinessState::Draining { schema_version: None });
+        assert!(!readiness.state().takes_work());
+    }
+}

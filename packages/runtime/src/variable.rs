@@ -1,0 +1,172 @@
+//! Every variable that SeatPilot reads, in one table. [`Environment`](crate::Environment) takes a
+//! [`Variable`], not a string, so nothing can be read that is not written down here, and `.env.example` is
+//! this table rendered (a test compares them).
+
+use std::fmt::Write as _;
+
+/// A variable of the environment.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Variable {
+    /// Its name.
+    pub name: &'static str,
+    /// What it does, its default, its grammar.
+    pub doc: &'static str,
+    /// A value that may stand in `.env.example`; for a secret, one that nobody can use.
+    pub example: &'static str,
+    /// Which part of `.env.example` it stands in.
+    pub group: Group,
+    /// Whether its value may be shown.
+    pub exposure: Exposure,
+}
+
+/// Whether a value may be shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exposure {
+    /// May be quoted in a fault.
+    Open,
+    /// Never shown; may be read from the file that `<NAME>_FILE` names.
+    Secret,
+}
+
+/// The parts of `.env.example`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// Where a process listens and what it is called.
+    Process,
+    /// The store.
+    Store,
+    /// Who may call.
+    Access,
+    /// Metrics.
+    Metrics,
+    /// Logs and traces.
+    Logs,
+    /// Tests and tools.
+    Tools,
+}
+
+impl Group {
+    const ALL: [Self; 6] = [Self::Process, Self::Store, Self::Access, Self::Metrics, Self::Logs, Self::Tools];
+
+    const fn title(self) -> &'static str {
+        match self {
+            Self::Process => "Where a process listens and what it is called",
+            Self::Store => "The store",
+            Self::Access => "Who may call",
+            Self::Metrics => "Metrics and KPIs",
+            Self::Logs => "Logs, traces, alerts",
+            Self::Tools => "Tests and tools",
+        }
+    }
+}
+
+macro_rules! variables {
+    ($($group:ident { $($(#[doc = $doc:literal])+ $name:ident = $example:literal, $exposure:ident;)+ })+) => {
+        $($(
+            $(#[doc = $doc])+
+            pub static $name: Variable = Variable {
+                name: stringify!($name),
+                doc: concat!($($doc, "\n"),+),
+                example: $example,
+                group: Group::$group,
+                exposure: Exposure::$exposure,
+            };
+        )+)+
+
+        /// The whole table, in the order of `.env.example`.
+        pub static ALL: &[&Variable] = &[$($(&$name),+),+];
+    };
+}
+
+variables! {
+    Process {
+        /// Port to listen on. Default: the service's own (checkin 3100, wayfinding 3200,
+        /// telemetry-ingest 3300, kpi-refresher 3400, metrics-api 8080). 0 takes a free one.
+        PORT = "3100", Open;
+        /// Address to listen on. Default 127.0.0.1; containers set 0.0.0.0.
+        BIND = "127.0.0.1", Open;
+        /// Name in logs and traces. Default: the binary's.
+        SERVICE_NAME = "checkin", Open;
+        /// `development` (default) or `production`, which refuses what is only fit for a laptop.
+        SEATPILOT_ENV = "development", Open;
+        /// How long a process goes on serving after SIGTERM while its balancer notices, in milliseconds,
+        /// 0 to 5000. Default 5000.
+        SEATPILOT_DRAIN_MS = "5000", Open;
+    }
+    Store {
+        /// Postgres, as `postgres://user:password@host:port/database` or `host=… user=…`. Required by every
+        /// service but metrics-api. `DATABASE_URL_FILE` names a file that holds it.
+        DATABASE_URL = "postgres://seatpilot:change-me@127.0.0.1:5432/seatpilot", Secret;
+        /// The same, where Supabase's name for it is already set; read if `DATABASE_URL` is not.
+        SUPABASE_DB_URL = "", Secret;
+        /// `auto` (default), `postgres`, `rest` or `memory`. This version has `postgres` only.
+        STORE = "auto", Open;
+        /// Supabase's address, for the REST store.
+        SUPABASE_URL = "", Open;
+        /// Supabase's service key, for the REST store.
+        SUPABASE_SERVICE_ROLE_KEY = "", Secret;
+    }
+    Access {
+        /// Secret that signs administrators' tokens (HS256). Either this or `SUPABASE_JWKS_URL`.
+        SUPABASE_JWT_SECRET = "", Secret;
+        /// Address of the keys that sign administrators' tokens.
+        SUPABASE_JWKS_URL = "", Open;
+        /// Bootstrap key of a single-tenant box, `tenant:key_id:base64`; the secret has 16 bytes or more.
+        HMAC_TENANT_SECRET = "", Secret;
+        /// Keys that `/observe/*` takes in `x-metrics-key`, separated by commas while they rotate.
+        METRICS_INGEST_KEY = "change-me-to-32-random-characters", Secret;
+    }
+    Metrics {
+        /// Where SDKs, or a gate behind NAT, push what cannot be scraped.
+        METRICS_API_BASE_URL = "http://127.0.0.1:8080", Open;
+        /// Tenants that a metrics-api without a database knows, separated by commas.
+        METRICS_TENANT = "demo", Open;
+        /// Seconds between two refreshes of the KPI views, 1 to 3600. Default 60.
+        REFRESH_EVERY_SEC = "60", Open;
+    }
+    Logs {
+        /// `error`, `warn`, `info` (default), `debug`, `trace`, or directives such as `info,seatpilot_store=debug`.
+        LOG_LEVEL = "info", Open;
+        /// The same under the name that Rust programs know; wins where both are set.
+        RUST_LOG = "", Open;
+        /// `json` or `pretty`. Default: pretty on a terminal, else JSON.
+        LOG_FORMAT = "json", Open;
+        /// OpenTelemetry collector. Checked, but not sent to in this version; the start says so.
+        OTEL_EXPORTER_OTLP_ENDPOINT = "", Open;
+        /// Slack webhook of the alerts; read by Alertmanager's configuration, by no service.
+        ALERT_SLACK_WEBHOOK = "", Secret;
+    }
+    Tools {
+        /// Folder with Postgres' `initdb`, `pg_ctl` and `postgres`, before all others that are looked for.
+        SEATPILOT_PG_BIN = "", Open;
+        /// Folder with the venues that the tests run on. Default: the built-in one only.
+        SEATPILOT_VENUES = "", Open;
+        /// `1` writes files that a test keeps current (OpenAPI, `.env.example`) instead of comparing them.
+        UPDATE = "", Open;
+    }
+}
+
+/// `.env.example`: the table as a file that a shell and Docker can read. Every value is empty, which counts
+/// as not set, so that copying the file changes nothing until somebody means it.
+pub fn env_example() -> String {
+    let mut text = String::from(
+        "# Every variable that SeatPilot reads. Written from packages/runtime/src/variable.rs:\n\
+         # `UPDATE=1 cargo nextest run -p seatpilot-runtime` renews it.\n\
+         # A secret may stand in a file instead: <NAME>_FILE names it. An empty value counts as not set.\n",
+    );
+    for group in Group::ALL {
+        // Writing into a String cannot fail.
+        let _ = writeln!(text, "\n## {}", group.title());
+        for variable in ALL.iter().filter(|variable| variable.group == group) {
+            text.push('\n');
+            for line in variable.doc.lines() {
+                let _ = writeln!(text, "# {}", line.trim());
+            }
+            if !variable.example.is_empty() {
+                let _ = writeln!(text, "# Example: {}", variable.example);
+            }
+            let _ = writeln!(text, "{}=", variable.name);
+        }
+    }
+    text
+}

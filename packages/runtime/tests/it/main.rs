@@ -1,0 +1,5 @@
+//! Configuration and signals, from outside.
+
+mod configuration;
+mod env_example;
+mod signals;
