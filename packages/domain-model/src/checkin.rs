@@ -1,15 +1,13 @@
 //! A scan, and what the one statement makes of it.
 
-use std::fmt;
+use std::{fmt, time::Instant};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{
-    Channel, DoorId, EventId, FaultCode, Profile, SeatId, SectionId, TableId, TenantId, VenueId,
-};
+use crate::{Channel, DoorId, EventId, FaultCode, Profile, SeatId, SectionId, TableId, TenantId, VenueId};
 
 /// Largest party on one ticket.
 pub const PARTY_SIZE_MAX: u8 = 50;
@@ -119,8 +117,8 @@ pub struct CheckIn {
     pub party_size: Option<PartySize>,
     /// When: `scanned_at` where given and not later than the clock, else the clock.
     pub checked_in_at: Timestamp,
-    /// How long the request has been with us when it was handed to the writer, in milliseconds.
-    pub waited_ms: f64,
+    /// When the request's head was read, on the monotonic clock: the telemetry's `latency_ms` counts from here.
+    pub received: Instant,
 }
 
 /// An admitted guest, as first answered.

@@ -137,7 +137,10 @@ impl Fault {
 
     /// `internal`.
     pub fn internal() -> Self {
-        Self::new(FaultCode::Internal, "The request failed for a reason that is ours. It was logged under `instance`.")
+        Self::new(
+            FaultCode::Internal,
+            "The request failed for a reason that is ours. It was logged under `instance`.",
+        )
     }
 
     /// `unauthorized`, one and the same for every reason.

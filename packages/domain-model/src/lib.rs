@@ -15,11 +15,14 @@ mod time;
 mod vocabulary;
 
 pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
-pub use checkin::{Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash};
+pub use checkin::{
+    Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash,
+};
 pub use credential::{Device, DeviceScope, KeyScope, KeyScopes, TokenHash};
 pub use event::{
-    DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, EVENT_BYTES_MAX, EVENTS_PER_REQUEST_MAX, Event,
-    Item, Nonce, Receipt, Rejection, Submission, SubmitAnswer,
+    Batch, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA, EVENT_BYTES_MAX,
+    EVENT_TYPES, EVENTS_PER_REQUEST_MAX, Event, Item, Nonce, Receipt, Rejection, Shape, Submission,
+    SubmitAnswer, event_schema, parse_event, parse_items,
 };
 pub use fault::{Fault, FaultCode, FieldError};
 pub use id::{

@@ -4,7 +4,9 @@ use jiff::Timestamp;
 
 /// Why a text is no time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("must be an RFC 3339 time with an offset and at most microseconds, such as 2026-11-22T19:30:00.5+01:00")]
+#[error(
+    "must be an RFC 3339 time with an offset and at most microseconds, such as 2026-11-22T19:30:00.5+01:00"
+)]
 pub struct InvalidTime;
 
 /// Reads an RFC 3339 `date-time`. Stricter than ISO 8601 readers: `T` and the offset are required (lower
@@ -44,7 +46,10 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp, InvalidTime> {
     let offset = match &bytes[end..] {
         [b'Z' | b'z'] => true,
         [b'+' | b'-', ..] => {
-            bytes.len() == end + 6 && digits(end + 1..end + 3) && at(end + 3, b":") && digits(end + 4..end + 6)
+            bytes.len() == end + 6
+                && digits(end + 1..end + 3)
+                && at(end + 3, b":")
+                && digits(end + 4..end + 6)
         }
         _ => false,
     };

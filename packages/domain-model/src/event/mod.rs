@@ -3,11 +3,18 @@
 //! [`Submission`] is one signed request: its nonce and its items in the order sent. Each item is either an
 //! [`Event`] that passed every check that needs no database, or a [`DeadLetter`] that says which it failed.
 
+mod check;
+mod envelope;
+mod schema;
+
 use jiff::Timestamp;
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{Channel, Outcome, RejectReason, TenantId, VenueId};
+
+pub use check::{parse_event, parse_items};
+pub use schema::{ENVELOPE_SCHEMA, EVENT_TYPES, event_schema};
 
 /// Most events in one request.
 pub const EVENTS_PER_REQUEST_MAX: usize = 500;
@@ -86,6 +93,24 @@ impl Item {
             Self::DeadLetter(letter) => letter.event_id,
         }
     }
+}
+
+/// What the body of a request was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// One event, or something that is no event at all.
+    Single,
+    /// An array of events.
+    Array,
+}
+
+/// The items of one body.
+#[derive(Debug, Clone)]
+pub struct Batch {
+    /// What the body was: a single item that is refused is answered otherwise than an array of such.
+    pub shape: Shape,
+    /// The items in the order sent: never none.
+    pub items: Vec<Item>,
 }
 
 /// A nonce and what it was used for. It is used once for its (key, time, nonce).

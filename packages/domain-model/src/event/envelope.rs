@@ -1,0 +1,161 @@
+//! The members that every event has, from slices of the sender's text to typed values.
+//!
+//! The hand-written twin of `schemas/envelope.schema.json`.
+
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde_json::value::RawValue;
+use uuid::Uuid;
+
+use super::{Rejection, schema::Known};
+use crate::{
+    Channel, RejectReason, TenantId, VenueId, parse_rfc3339,
+    strict_json::{Member, string},
+};
+
+/// The members of the envelope, typed.
+pub(super) struct Envelope {
+    pub(super) kind: Known,
+    pub(super) id: Uuid,
+    pub(super) occurred_at: Timestamp,
+    pub(super) venue: VenueId,
+    pub(super) session_id: Option<Uuid>,
+    pub(super) channel: Option<Channel>,
+    pub(super) tenant: Option<TenantId>,
+    pub(super) data: Box<RawValue>,
+}
+
+impl Envelope {
+    /// Reads the members of an object without flaws, `type` before all others.
+    ///
+    /// A `type` that is missing or no string breaks the envelope's schema; only a text that is no type's name
+    /// is `schema_unknown_type`.
+    ///
+    /// # Errors
+    /// The first member that breaks the schema of the envelope or, last of all, of the type.
+    pub(super) fn read(members: &[Member<'_>]) -> Result<Self, Rejection> {
+        let mut slots = Slots::default();
+        let mut stranger = false;
+        for member in members {
+            match slots.of(&member.key) {
+                Some(slot) => *slot = Some(member.raw),
+                None => stranger = true,
+            }
+        }
+        let name = slots.kind.ok_or_else(|| required("type"))?;
+        let name = string(name).ok_or_else(|| violation("/type", "must be a string"))?;
+        let kind = Known::named(&name).ok_or_else(|| Rejection {
+            reason: RejectReason::SchemaUnknownType,
+            detail: "/type: must be a type that has a schema".to_owned(),
+        })?;
+        if stranger {
+            return Err(violation("", "must have no members beside data but those of the envelope"));
+        }
+        let id = slots.id.ok_or_else(|| required("id"))?;
+        let occurred_at = slots.occurred_at.ok_or_else(|| required("occurred_at"))?;
+        let venue = slots.venue_id.ok_or_else(|| required("venue_id"))?;
+        let data = slots.data.ok_or_else(|| required("data"))?;
+        let envelope = Self {
+            kind,
+            id: uuid(id).ok_or_else(|| violation("/id", UUID))?,
+            occurred_at: time(occurred_at)?,
+            venue: parsed("/venue_id", venue)?,
+            session_id: slots
+                .session_id
+                .map(|raw| uuid(raw).ok_or_else(|| violation("/session_id", UUID)))
+                .transpose()?,
+            channel: slots.channel.map(|raw| parsed("/channel", raw)).transpose()?,
+            tenant: slots.tenant_id.map(|raw| parsed("/tenant_id", raw)).transpose()?,
+            data: serde_json::from_str(data).map_err(|_| unreadable())?,
+        };
+        if !data.starts_with('{') {
+            return Err(violation("/data", "must be an object"));
+        }
+        let tree = serde_json::from_str(data).map_err(|_| unreadable())?;
+        kind.check(&tree).map_err(|detail| Rejection { reason: RejectReason::SchemaViolation, detail })?;
+        Ok(envelope)
+    }
+}
+
+const UUID: &str = "must be a UUID";
+
+#[derive(Default)]
+struct Slots<'a> {
+    id: Option<&'a str>,
+    kind: Option<&'a str>,
+    occurred_at: Option<&'a str>,
+    venue_id: Option<&'a str>,
+    session_id: Option<&'a str>,
+    channel: Option<&'a str>,
+    tenant_id: Option<&'a str>,
+    data: Option<&'a str>,
+}
+
+impl<'a> Slots<'a> {
+    fn of(&mut self, key: &str) -> Option<&mut Option<&'a str>> {
+        Some(match key {
+            "id" => &mut self.id,
+            "type" => &mut self.kind,
+            "occurred_at" => &mut self.occurred_at,
+            "venue_id" => &mut self.venue_id,
+            "session_id" => &mut self.session_id,
+            "channel" => &mut self.channel,
+            "tenant_id" => &mut self.tenant_id,
+            "data" => &mut self.data,
+            _ => return None,
+        })
+    }
+}
+
+/// The id of an item, flawed or not, where there is exactly one.
+pub(super) fn id_of(members: &[Member<'_>]) -> Option<Uuid> {
+    lone(members, "id").and_then(uuid)
+}
+
+/// The type of an item, flawed or not, where there is exactly one and it has a schema.
+pub(super) fn kind_of(members: &[Member<'_>]) -> Option<Known> {
+    Known::named(&string(lone(members, "type")?)?)
+}
+
+fn lone<'a>(members: &[Member<'a>], key: &str) -> Option<&'a str> {
+    let mut found = members.iter().filter(|member| member.key == key).map(|member| member.raw);
+    found.next().filter(|_| found.next().is_none())
+}
+
+fn uuid(raw: &str) -> Option<Uuid> {
+    // The hyphenated form only: the crate would also read braces and `urn:uuid:`.
+    string(raw).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(&text).ok())
+}
+
+fn time(raw: &str) -> Result<Timestamp, Rejection> {
+    let text = string(raw).unwrap_or_default();
+    parse_rfc3339(&text)
+        // The last hours of the last year that four digits can write are times, if none that can be kept:
+        // whoever writes them is out of range, not out of grammar.
+        .or_else(|rule| {
+            let rest = text.strip_prefix("9999-12-3").ok_or(rule)?;
+            parse_rfc3339(&format!("9998-12-3{rest}")).map(|_| Timestamp::MAX)
+        })
+        .map_err(|rule| violation("/occurred_at", &rule.to_string()))
+}
+
+fn parsed<T: FromStr<Err: std::fmt::Display>>(pointer: &str, raw: &str) -> Result<T, Rejection> {
+    let text = string(raw).ok_or_else(|| violation(pointer, "must be a string"))?;
+    text.parse().map_err(|rule: T::Err| violation(pointer, &rule.to_string()))
+}
+
+fn required(member: &str) -> Rejection {
+    violation("", &format!("must have a member {member}"))
+}
+
+/// Breaks the schema at this place: pointer and rule, nothing of the sender's text.
+pub(super) fn violation(pointer: &str, rule: &str) -> Rejection {
+    let detail = if pointer.is_empty() { rule.to_owned() } else { format!("{pointer}: {rule}") };
+    Rejection { reason: RejectReason::SchemaViolation, detail }
+}
+
+/// What the scanner took apart reads as JSON; if it ever does not, the item is refused and its neighbours stay.
+fn unreadable() -> Rejection {
+    Rejection { reason: RejectReason::JsonSyntax, detail: "/data: must be JSON".to_owned() }
+}
