@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use seatpilot_domain_model::TenantId;
 
-use crate::{failure::Failure, output::Output, up};
+use seatpilot_runtime::Clock;
+
+use crate::{failure::Failure, output::Output, sign, up};
 
 /// The data directory where none is named.
 pub const DEFAULT_DATA_DIR: &str = ".seatpilot";
@@ -31,9 +33,6 @@ pub struct Global {
     /// Where `up` keeps its database and state.json [default: .seatpilot].
     #[arg(long, global = true, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
-    /// The database, where there is no running `up`; an explicit --data-dir with a running `up` comes first.
-    #[arg(long, global = true, env = "DATABASE_URL", hide_env_values = true, value_name = "URL")]
-    pub database_url: Option<String>,
     /// The tenant [default: the running one's, else demo].
     #[arg(long, global = true, value_name = "ID")]
     pub tenant: Option<TenantId>,
@@ -59,6 +58,10 @@ impl Global {
 pub enum Command {
     /// Start everything: database, services, a venue, its guests, and one guest from ticket to seat.
     Up(up::Args),
+    /// Sign a body from standard input: print the headers, or a curl line.
+    #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \
+        seatpilot sign --key-id acme_gate_01 --secret-file key.txt < event.json > headers.txt")]
+    Sign(sign::Args),
 }
 
 impl Cli {
@@ -70,6 +73,7 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Up(args) => up::run(args, global).await,
+            Command::Sign(args) => sign::run(&args, global, &Clock::system()),
         }
     }
 }

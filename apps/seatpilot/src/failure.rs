@@ -68,6 +68,12 @@ impl From<anyhow::Error> for Failure {
     }
 }
 
+impl From<seatpilot_runtime::ConfigFaults> for Failure {
+    fn from(faults: seatpilot_runtime::ConfigFaults) -> Self {
+        Self::Configuration(faults.iter().map(ToString::to_string).collect())
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -12,6 +12,8 @@ pub mod cli;
 pub mod failure;
 pub mod guests;
 pub mod output;
+pub mod running;
+pub mod sign;
 pub mod state;
 pub mod up;
 

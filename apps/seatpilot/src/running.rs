@@ -1,0 +1,83 @@
+//! What is running: the database and the tenant that a command works on.
+//!
+//! A data directory named on the command line, with a `state.json` in it, comes first; then `DATABASE_URL`
+//! (or `SUPABASE_DB_URL`), as for `up`; then the default data directory.
+
+use seatpilot_domain_model::TenantId;
+use seatpilot_runtime::{DatabaseConfig, Environment, SecretString};
+
+use crate::{
+    cli::{DEFAULT_TENANT, Global},
+    failure::Failure,
+    state::State,
+};
+
+/// A database, and what `up` left about it.
+#[derive(Debug, Clone)]
+pub struct Running {
+    /// An owner's connection string.
+    pub database_url: SecretString,
+    /// The running `up`'s own account; none where the environment named the database.
+    pub state: Option<State>,
+    /// Which tenant to work on.
+    pub tenant: TenantId,
+}
+
+impl Running {
+    /// Finds it.
+    ///
+    /// # Errors
+    /// `not running: start it with …` where there is none; configuration faults (exit 64).
+    pub fn find(global: &Global) -> Result<Self, Failure> {
+        let state = State::read(&global.data_dir())?;
+        let explicit = global.data_dir.is_some() && state.is_some();
+        let from_environment = if explicit { None } else { database_of(Environment::process())? };
+        match (from_environment, state) {
+            (Some(database_url), _) => {
+                Ok(Self { database_url, tenant: tenant_of(global, None)?, state: None })
+            }
+            (None, Some(state)) => Ok(Self {
+                database_url: SecretString::from(state.database_url.as_str()),
+                tenant: tenant_of(global, Some(&state))?,
+                state: Some(state),
+            }),
+            (None, None) => Err(not_running(global)),
+        }
+    }
+
+    /// Why the database did not answer, as this command's failure. The URL, which holds a password, is not
+    /// in it.
+    pub fn unreachable(&self, global: &Global, why: impl std::fmt::Display) -> Failure {
+        match self.state {
+            Some(_) => not_running(global),
+            None => Failure::new(format!("the database of DATABASE_URL does not answer: {why}")),
+        }
+    }
+}
+
+/// The database that the environment names, if it names one.
+///
+/// # Errors
+/// Configuration faults (exit 64).
+pub fn database_of(environment: Environment) -> Result<Option<SecretString>, Failure> {
+    let config = environment.read(DatabaseConfig::optional)?;
+    Ok(config.map(|config| config.url))
+}
+
+/// Which tenant: the one asked for, else the running one's, else [`DEFAULT_TENANT`].
+fn tenant_of(global: &Global, state: Option<&State>) -> Result<TenantId, Failure> {
+    match (&global.tenant, state) {
+        (Some(tenant), _) => Ok(tenant.clone()),
+        (None, Some(state)) => Ok(state.tenant_id.clone()),
+        (None, None) => DEFAULT_TENANT.parse().map_err(Failure::new),
+    }
+}
+
+/// There is nothing to work on.
+fn not_running(global: &Global) -> Failure {
+    let directory = match &global.data_dir {
+        Some(directory) => format!(" --data-dir {}", directory.display()),
+        None => String::new(),
+    };
+    Failure::new(format!("not running: start it with `seatpilot up{directory}`, or set DATABASE_URL"))
+}

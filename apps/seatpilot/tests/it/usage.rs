@@ -1,0 +1,53 @@
+//! Exit codes and help.
+
+use crate::command::{seatpilot, seatpilot_in};
+
+/// Commands that need a database, complete but for that.
+const NEED_A_DATABASE: &[&[&str]] = &[];
+
+#[test]
+fn a_line_that_makes_no_sense_exits_2_and_says_how_it_would() {
+    for args in [
+        &[][..],
+        &["nonsense"],
+        &["sign", "--secret", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
+        &["sign", "--scheme", "md5"],
+        &["--tenant", "no slug", "sign"],
+    ] {
+        let run = seatpilot(args);
+        assert_eq!(run.code, 2, "{args:?}: {run:?}");
+        assert!(run.stderr.contains("Usage:") || run.stderr.contains("--help"), "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn every_command_explains_itself_with_an_example() {
+    for command in COMMANDS {
+        let run = seatpilot(&[*command, &["--help"]].concat());
+        assert_eq!(run.code, 0, "{command:?}");
+        assert!(run.stdout.contains("Usage: seatpilot"), "{command:?}: {}", run.stdout);
+        assert!(run.stdout.contains("Example"), "{command:?}: {}", run.stdout);
+    }
+}
+
+const COMMANDS: &[&[&str]] = &[&["sign"]];
+
+#[test]
+fn without_a_database_a_command_says_in_one_line_how_to_get_one() {
+    for args in NEED_A_DATABASE {
+        let run = seatpilot(args);
+        assert_eq!(run.code, 1, "{args:?}: {run:?}");
+        assert!(run.stderr.contains("not running: start it with `seatpilot up`"), "{args:?}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{args:?}: {run:?}");
+    }
+}
+
+#[test]
+fn a_database_url_that_is_none_is_a_fault_of_configuration_and_is_not_quoted() {
+    for args in NEED_A_DATABASE {
+        let here = tempfile::tempdir().unwrap();
+        let run = seatpilot_in(here.path(), &[("DATABASE_URL", "canary")], args, b"");
+        assert_eq!(run.code, 64, "{args:?}: {run:?}");
+        assert!(run.stderr.contains("DATABASE_URL") && !run.stderr.contains("canary"), "{args:?}: {run:?}");
+    }
+}
