@@ -113,6 +113,10 @@ variables! {
         SUPABASE_JWKS_URL = "", Open;
         /// Bootstrap key of a single-tenant box, `tenant:key_id:base64`; the secret has 16 bytes or more.
         HMAC_TENANT_SECRET = "", Secret;
+        /// Requests a second that telemetry-ingest takes from one key for good, 1 to 1000000. Default 2000.
+        INGEST_RATE_PER_SECOND = "2000", Open;
+        /// Requests that it takes from one key at once, 1 to 1000000. Default 4000.
+        INGEST_RATE_BURST = "4000", Open;
         /// Keys that `/observe/*` takes in `x-metrics-key`, separated by commas while they rotate.
         METRICS_INGEST_KEY = "change-me-to-32-random-characters", Secret;
     }
