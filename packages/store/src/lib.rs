@@ -1,1 +1,299 @@
-//! Not written yet.
+//! The database, deep: callers see nouns, never SQL, rows or pools.
+//!
+//! [`Store`] is what a service holds. The hot paths ([`Store::check_in`], [`Store::arrive`], [`Store::submit`])
+//! go through a group-commit writer each: one statement, one round trip, answered after its commit. Reads go
+//! through a small pool, under a tenant's claim. [`admin`] is the operator's door: it needs the owner's login.
+
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read the time and the environment"))]
+
+pub mod admin;
+mod atlas;
+mod connection;
+mod credentials;
+mod error;
+mod events;
+mod keeper;
+mod places;
+mod reader;
+mod sessions;
+mod writer;
+
+use std::{sync::Arc, time::Duration};
+
+use seatpilot_domain_model::{
+    ArrivalPing, CheckIn, Device, DoorId, EventId, Nonce, ScanAnswer, Submission, SubmitAnswer, TenantId,
+    TokenHash, VenueId,
+};
+use seatpilot_runtime::{Clock, Readiness, SecretString};
+use seatpilot_venue_graph::Graph;
+use tokio::runtime::Handle;
+
+use crate::{
+    atlas::Atlas,
+    connection::Target,
+    credentials::Credentials,
+    events::{EventIngest, bury_refused},
+    places::Places,
+    reader::Reader,
+    sessions::{SessionArrive, SessionCheckIn, SignedPing},
+    writer::{Limits, Writer},
+};
+pub use crate::{connection::UrlFault, credentials::SigningKey, error::Error, sessions::ArriveAnswer};
+
+/// The oldest schema that this code works on.
+pub const MIN_SCHEMA_VERSION: &str = "014";
+
+/// What a process writes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Writes {
+    /// Check-ins.
+    CheckIns,
+    /// Arrivals.
+    Arrivals,
+    /// Telemetry.
+    Events,
+    /// Nothing through a writer.
+    Nothing,
+}
+
+/// What a process asks of its store.
+#[derive(Debug)]
+pub struct StoreSettings {
+    /// `postgres://role:password@host/database`, as the service's own role.
+    pub url: SecretString,
+    /// The name that the server's log shows.
+    pub application_name: String,
+    /// What the process writes: one writer is started for it.
+    pub writes: Writes,
+    /// Whether the process keeps the published maps in memory.
+    pub maps: Maps,
+    /// Connections of the reading pool.
+    pub pool_size: usize,
+    /// Moved as contact is made and lost.
+    pub readiness: Readiness,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// Whether a process keeps the published maps in memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Maps {
+    /// All of them, compiled.
+    Kept,
+    /// None.
+    NotKept,
+}
+
+/// The store of one process. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    reader: Reader,
+    pub(crate) readiness: Readiness,
+    credentials: Credentials,
+    places: Places,
+    maps: Option<Atlas>,
+    check_ins: Option<Writer<SessionCheckIn>>,
+    arrivals: Option<Writer<SessionArrive>>,
+    events: Option<Writer<EventIngest>>,
+}
+
+/// Below every service's request deadline, above every role's `statement_timeout`.
+const CHECK_IN_DEADLINE: Duration = Duration::from_millis(1_400);
+const INGEST_DEADLINE: Duration = Duration::from_millis(4_500);
+
+impl Store {
+    /// Starts the store: it connects in the background, and says through `readiness` when it has. Must be
+    /// called inside a tokio runtime, which then runs its connections.
+    ///
+    /// # Errors
+    /// [`UrlFault`] where the URL cannot be used; a database that does not answer is none.
+    pub fn open(settings: StoreSettings) -> Result<Self, UrlFault> {
+        let target = Target::parse(&settings.url, &settings.application_name)?;
+        let reader = Reader::new(&target, settings.pool_size.max(1), settings.readiness.clone())
+            .map_err(|_| UrlFault::Malformed)?;
+        let runtime = Handle::current();
+        let session_limits = Limits {
+            writers: 2,
+            queue_rows: 4_096,
+            queue_bytes: 8 << 20,
+            batch_rows: 64,
+            batch_items: 64,
+            deadline: CHECK_IN_DEADLINE,
+        };
+        let event_limits = Limits {
+            writers: 2,
+            queue_rows: 4_096,
+            queue_bytes: 32 << 20,
+            batch_rows: 256,
+            batch_items: 1_000,
+            deadline: INGEST_DEADLINE,
+        };
+        let writes = settings.writes;
+        let clock = settings.clock;
+        let inner = Arc::new(Inner {
+            reader,
+            readiness: settings.readiness,
+            credentials: Credentials::new(),
+            places: Places::new(),
+            maps: (settings.maps == Maps::Kept).then(Atlas::default),
+            check_ins: (writes == Writes::CheckIns)
+                .then(|| Writer::start(&runtime, &target, SessionCheckIn { clock }, session_limits)),
+            arrivals: (writes == Writes::Arrivals)
+                .then(|| Writer::start(&runtime, &target, SessionArrive, session_limits)),
+            events: (writes == Writes::Events)
+                .then(|| Writer::start(&runtime, &target, EventIngest, event_limits)),
+        });
+        runtime.spawn(keeper::keep(target, Arc::downgrade(&inner)));
+        Ok(Self { inner })
+    }
+
+    /// Decides a scan and, where it is admitted, records session and telemetry event: one statement.
+    ///
+    /// # Errors
+    /// [`Error`]; after `Unavailable` and `Deadline` the same scan must be sent again to know.
+    pub async fn check_in(&self, scan: CheckIn) -> Result<ScanAnswer, Error> {
+        self.inner.check_ins.as_ref().ok_or(Error::NotStarted("check-ins"))?.write(scan).await
+    }
+
+    /// Closes a session's door-to-seat time, or answers as the first ping was answered. A signed ping comes
+    /// with its nonce, which is used up in the same transaction.
+    ///
+    /// # Errors
+    /// As [`Store::check_in`].
+    pub async fn arrive(&self, ping: ArrivalPing, nonce: Option<Nonce>) -> Result<ArriveAnswer, Error> {
+        self.inner
+            .arrivals
+            .as_ref()
+            .ok_or(Error::NotStarted("arrivals"))?
+            .write(SignedPing { ping, nonce })
+            .await
+    }
+
+    /// Stores a signed request: its nonce, its events and its dead letters in one transaction.
+    ///
+    /// # Errors
+    /// As [`Store::check_in`]. A value that only the database refuses makes a dead letter, not an error.
+    pub async fn submit(&self, submission: Submission) -> Result<SubmitAnswer, Error> {
+        let writer = self.inner.events.as_ref().ok_or(Error::NotStarted("events"))?;
+        // Kept for the one case in which the database refuses what the parser let through.
+        let kept = submission.clone();
+        match writer.write(submission).await {
+            Err(Error::BadValue(cause)) => {
+                let mut submission = kept;
+                let buried = self.inner.reader.bury_refused(&mut submission).await?;
+                tracing::warn!(buried, error = %cause, "the database refused values that the parser let through");
+                if buried == 0 { Err(Error::BadValue(cause)) } else { writer.write(submission).await }
+            }
+            answer => answer,
+        }
+    }
+
+    /// The device of a bearer token; none where it is unknown or revoked (within 5 s).
+    ///
+    /// # Errors
+    /// [`Error`] where the database has to be asked and cannot be.
+    pub async fn device(&self, token: TokenHash) -> Result<Option<Arc<Device>>, Error> {
+        self.inner.credentials.device(&self.inner.reader, token).await
+    }
+
+    /// The signing key of an id, a revoked one included; changes are seen within 5 s.
+    ///
+    /// # Errors
+    /// As [`Store::device`].
+    pub async fn signing_key(&self, key_id: &str) -> Result<Option<Arc<SigningKey>>, Error> {
+        self.inner.credentials.key(&self.inner.reader, key_id).await
+    }
+
+    /// Whether the tenant has this event at this venue, with this door.
+    ///
+    /// # Errors
+    /// As [`Store::device`].
+    pub async fn knows_place(
+        &self,
+        tenant: &TenantId,
+        venue: &VenueId,
+        event: &EventId,
+        door: &DoorId,
+    ) -> Result<bool, Error> {
+        let place = (tenant.clone(), venue.clone(), event.clone(), door.clone());
+        self.inner.places.knows(&self.inner.reader, &place).await
+    }
+
+    /// The published map of a venue, compiled; never waits.
+    pub fn graph(&self, tenant: &TenantId, venue: &VenueId) -> Option<Arc<Graph>> {
+        self.inner.maps.as_ref()?.graph(tenant, venue)
+    }
+
+    /// Every tenant's id.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
+        self.inner.tenants().await
+    }
+
+    /// Rows that wait for the writer, and the connections it holds; for the gauges.
+    pub fn writer_load(&self) -> (usize, usize) {
+        let inner = &self.inner;
+        let loads = [
+            inner.check_ins.as_ref().map(|writer| (writer.waiting(), writer.connected())),
+            inner.arrivals.as_ref().map(|writer| (writer.waiting(), writer.connected())),
+            inner.events.as_ref().map(|writer| (writer.waiting(), writer.connected())),
+        ];
+        loads.into_iter().flatten().fold((0, 0), |sum, load| (sum.0 + load.0, sum.1 + load.1))
+    }
+}
+
+impl Inner {
+    async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
+        const SQL: &str = include_str!("../sql/tenant_list.sql");
+        let rows = self.reader.look_up(SQL, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                row.try_get::<_, &str>(0)?
+                    .parse()
+                    .map_err(|_| Error::Corrupt("a tenant's id is no slug".into()))
+            })
+            .collect()
+    }
+
+    /// Drops every cache: anything may have changed while there was no contact.
+    pub(crate) fn forget_everything(&self) {
+        self.credentials.forget_devices();
+        self.credentials.forget_keys();
+        self.places.forget();
+    }
+
+    /// Loads maps that changed and warms tonight's doors, in the processes that use them.
+    pub(crate) async fn look_around(&self) -> Result<(), Error> {
+        if let Some(maps) = &self.maps {
+            let tenants = self.tenants().await?;
+            maps.reload(&self.reader, &tenants).await?;
+            if self.check_ins.is_some() {
+                self.places.warm(&self.reader, &tenants).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on what the database said has changed.
+    pub(crate) async fn hear(&self, kinds: &[String]) -> Result<(), Error> {
+        let mut look = false;
+        for kind in kinds {
+            match kind.as_str() {
+                "devices" => self.credentials.forget_devices(),
+                "signing_keys" => self.credentials.forget_keys(),
+                "venues" | "tenants" => {
+                    self.places.forget();
+                    look = true;
+                }
+                _ => {}
+            }
+        }
+        if look { self.look_around().await } else { Ok(()) }
+    }
+}

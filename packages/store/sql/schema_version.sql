@@ -1,0 +1,2 @@
+-- schema_version
+select max(version) from supabase_migrations.schema_migrations

@@ -1,0 +1,273 @@
+//! Devices and signing keys. A secret is shown once, when it is made.
+
+use jiff::Timestamp;
+use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId, TokenHash};
+use seatpilot_runtime::{SecretBytes, SecretString};
+use uuid::Uuid;
+
+use super::{Admin, AdminError};
+
+/// A device that was just made.
+#[derive(Debug)]
+pub struct NewDevice {
+    /// Its id.
+    pub id: Uuid,
+    /// Its bearer token, 256 random bits. Only its hash is stored.
+    pub token: SecretString,
+}
+
+/// A device in a list.
+#[derive(Debug, Clone)]
+pub struct DeviceRow {
+    /// Its id.
+    pub id: Uuid,
+    /// What people call it.
+    pub name: String,
+    /// Its limits.
+    pub venues: Option<Vec<String>>,
+    /// Its limits.
+    pub events: Option<Vec<String>>,
+    /// Its limits.
+    pub doors: Option<Vec<String>>,
+    /// Its limits.
+    pub channels: Option<Vec<String>>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Since when it is of no use.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// A signing key that was just made.
+#[derive(Debug)]
+pub struct NewKey {
+    /// The id that senders name.
+    pub key_id: String,
+    /// The secret, 32 random bytes.
+    pub secret: SecretBytes,
+}
+
+/// A signing key in a list.
+#[derive(Debug, Clone)]
+pub struct KeyRow {
+    /// The id that senders name.
+    pub key_id: String,
+    /// What it may do.
+    pub scopes: Vec<String>,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// Since when it is of no use.
+    pub revoked_at: Option<Timestamp>,
+}
+
+/// What became of a key that was to be revoked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RevokedKey {
+    /// Revoked now, or before.
+    Revoked,
+    /// The tenant has no such key.
+    Unknown,
+}
+
+impl Admin {
+    /// Makes a device.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn add_device(
+        &mut self,
+        tenant: &TenantId,
+        name: &str,
+        scope: &DeviceScope,
+    ) -> Result<NewDevice, AdminError> {
+        let token = format!("spd_{}", hex(&random::<32>()?));
+        let id = self.put_device(tenant, name, scope, &SecretString::from(token.as_str())).await?;
+        Ok(NewDevice { id, token: SecretString::from(token.as_str()) })
+    }
+
+    /// Makes a device with a token that the caller made, unless a device with that token is there.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn put_device(
+        &mut self,
+        tenant: &TenantId,
+        name: &str,
+        scope: &DeviceScope,
+        token: &SecretString,
+    ) -> Result<Uuid, AdminError> {
+        fn words<T: AsRef<str>>(set: Option<&std::collections::BTreeSet<T>>) -> Option<Vec<&str>> {
+            set.map(|set| set.iter().map(AsRef::as_ref).collect())
+        }
+        let hash = TokenHash::of(token.expose_secret().as_bytes());
+        let channels: Option<Vec<&str>> =
+            scope.channels.as_ref().map(|set| set.iter().map(|channel| channel.as_str()).collect());
+        let transaction = self.claimed(tenant).await?;
+        let row = transaction
+            .query_one(
+                "insert into ops.devices (device_id, tenant_id, name, token_hash, venues, events, doors, channels)
+                 values ($1, $2::text, $3, $4, $5, $6, $7, $8)
+                 on conflict (token_hash) do update set name = excluded.name
+                 returning device_id",
+                &[
+                    &Uuid::now_v7(),
+                    &tenant.as_str(),
+                    &name,
+                    &hash.as_bytes().as_slice(),
+                    &words(scope.venues.as_ref()),
+                    &words(scope.events.as_ref()),
+                    &words(scope.doors.as_ref()),
+                    &channels,
+                ],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(row.try_get(0)?)
+    }
+
+    /// The tenant's devices, oldest first.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn devices(&mut self, tenant: &TenantId) -> Result<Vec<DeviceRow>, AdminError> {
+        let transaction = self.claimed(tenant).await?;
+        let rows = transaction
+            .query(
+                "select device_id, name, venues, events, doors, channels, created_at, revoked_at
+                 from ops.devices where tenant_id = $1 order by created_at, device_id",
+                &[&tenant.as_str()],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(DeviceRow {
+                    id: row.try_get("device_id")?,
+                    name: row.try_get("name")?,
+                    venues: row.try_get("venues")?,
+                    events: row.try_get("events")?,
+                    doors: row.try_get("doors")?,
+                    channels: row.try_get("channels")?,
+                    created_at: row.try_get("created_at")?,
+                    revoked_at: row.try_get("revoked_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Revokes a device: within 5 s no instance knows it. False where the tenant has no such device.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_device(&mut self, tenant: &TenantId, device: Uuid) -> Result<bool, AdminError> {
+        let transaction = self.claimed(tenant).await?;
+        let known = transaction
+            .execute(
+                "update ops.devices set revoked_at = coalesce(revoked_at, now()) where device_id = $1 and tenant_id = $2",
+                &[&device, &tenant.as_str()],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(known == 1)
+    }
+
+    /// Makes a signing key; without an id one is made up.
+    ///
+    /// # Errors
+    /// [`AdminError::Refused`] where the id is taken.
+    pub async fn add_key(
+        &mut self,
+        tenant: &TenantId,
+        key_id: Option<&str>,
+        scopes: &[KeyScope],
+    ) -> Result<NewKey, AdminError> {
+        let key_id = match key_id {
+            Some(id) => id.to_owned(),
+            None => format!("key_{}", hex(&random::<8>()?)),
+        };
+        let secret = SecretBytes::new(random::<32>()?.to_vec());
+        if !self.put_key(tenant, &key_id, scopes, &secret).await? {
+            return Err(AdminError::Refused(format!("a key {key_id} is there already: choose another id")));
+        }
+        Ok(NewKey { key_id, secret })
+    }
+
+    /// Makes a signing key with a secret that the caller made. False where the id is taken.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn put_key(
+        &mut self,
+        tenant: &TenantId,
+        key_id: &str,
+        scopes: &[KeyScope],
+        secret: &SecretBytes,
+    ) -> Result<bool, AdminError> {
+        let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let transaction = self.claimed(tenant).await?;
+        let made = transaction
+            .execute(
+                "insert into ops.signing_keys (key_id, tenant_id, scopes, secret) values ($1, $2::text, $3, $4)
+                 on conflict (key_id) do nothing",
+                &[&key_id, &tenant.as_str(), &scopes, &secret.expose_secret().as_slice()],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(made == 1)
+    }
+
+    /// The tenant's signing keys, oldest first, without their secrets.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn keys(&mut self, tenant: &TenantId) -> Result<Vec<KeyRow>, AdminError> {
+        let transaction = self.claimed(tenant).await?;
+        let rows = transaction
+            .query(
+                "select key_id, scopes, created_at, revoked_at from ops.signing_keys
+                 where tenant_id = $1 order by created_at, key_id",
+                &[&tenant.as_str()],
+            )
+            .await?;
+        rows.iter()
+            .map(|row| {
+                Ok(KeyRow {
+                    key_id: row.try_get("key_id")?,
+                    scopes: row.try_get("scopes")?,
+                    created_at: row.try_get("created_at")?,
+                    revoked_at: row.try_get("revoked_at")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Revokes a key: within 5 s no instance takes it.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn revoke_key(&mut self, tenant: &TenantId, key_id: &str) -> Result<RevokedKey, AdminError> {
+        let transaction = self.claimed(tenant).await?;
+        let known = transaction
+            .execute(
+                "update ops.signing_keys set revoked_at = coalesce(revoked_at, now()) where key_id = $1 and tenant_id = $2",
+                &[&key_id, &tenant.as_str()],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(if known == 1 { RevokedKey::Revoked } else { RevokedKey::Unknown })
+    }
+}
+
+fn random<const N: usize>() -> Result<[u8; N], AdminError> {
+    let mut bytes = [0; N];
+    getrandom::fill(&mut bytes).map_err(|error| {
+        AdminError::Refused(format!("the operating system gives no random bytes: {error}"))
+    })?;
+    Ok(bytes)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write;
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -1,0 +1,89 @@
+//! The operator's door: what needs the owner's login. Used by the `seatpilot` command and by tests, never by a
+//! service. Every act names its tenant and sets that claim, so that it also works for an owner whom row level
+//! security binds.
+
+mod credentials;
+mod dead_letters;
+mod guests;
+mod kpis;
+mod migrations;
+mod roles;
+mod venues;
+
+use seatpilot_domain_model::TenantId;
+use seatpilot_runtime::SecretString;
+use tokio_postgres::{Client, Transaction};
+
+use crate::{
+    Error, UrlFault,
+    connection::{Connection, Target},
+};
+pub use credentials::{DeviceRow, KeyRow, NewDevice, NewKey, RevokedKey};
+pub use dead_letters::DeadLetterRow;
+pub use guests::{GuestRow, Imported, Revoked};
+pub use kpis::{CheckinKpi, DoorToSeatKpi};
+pub use migrations::{MIGRATIONS, Migration};
+pub use roles::SERVICE_ROLES;
+
+/// Why an operator's act failed.
+#[derive(Debug, thiserror::Error)]
+pub enum AdminError {
+    /// The URL cannot be used.
+    #[error("the database URL {0}")]
+    Url(#[from] UrlFault),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] Error),
+    /// What was asked for cannot be done; a sentence for the operator.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<tokio_postgres::Error> for AdminError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Store(error.into())
+    }
+}
+
+/// A connection as the owner of the schema. Dropped, it is closed.
+pub struct Admin {
+    connection: Connection,
+}
+
+impl Admin {
+    /// Connects.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn connect(url: &SecretString) -> Result<Self, AdminError> {
+        let target = Target::parse(url, "seatpilot")?;
+        Ok(Self { connection: target.open().await? })
+    }
+
+    pub(crate) fn client(&mut self) -> &mut Client {
+        &mut self.connection.client
+    }
+
+    /// A transaction under a tenant's claim.
+    pub(crate) async fn claimed(&mut self, tenant: &TenantId) -> Result<Transaction<'_>, AdminError> {
+        let transaction = self.client().transaction().await?;
+        transaction.execute("select telemetry.claim($1)", &[&tenant.as_str()]).await?;
+        Ok(transaction)
+    }
+
+    /// Makes a tenant, unless it is there.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    pub async fn ensure_tenant(&mut self, tenant: &TenantId, name: &str) -> Result<(), AdminError> {
+        let transaction = self.claimed(tenant).await?;
+        transaction
+            .execute(
+                "insert into ops.tenants (tenant_id, name) values ($1::text, $2) on conflict do nothing",
+                &[&tenant.as_str(), &name],
+            )
+            .await?;
+        transaction.commit().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,252 @@
+//! Telemetry events: signed requests stored with their nonce, their dead letters and their outcomes.
+
+use seatpilot_domain_model::{
+    DeadLetter, Item, Outcome, Receipt, RejectReason, Submission, SubmitAnswer, TenantId,
+};
+use sha2::{Digest, Sha256};
+use tokio_postgres::{Client, Row, Statement};
+
+use crate::{
+    sessions::{hash, in_order},
+    writer::{Batch, SendError},
+};
+
+pub(crate) struct EventIngest;
+
+impl Batch for EventIngest {
+    type Row = Submission;
+    type Answer = SubmitAnswer;
+    const NAME: &'static str = "event_ingest";
+    const SQL: &'static str = include_str!("../sql/event_ingest.sql");
+
+    fn tenant(row: &Submission) -> &TenantId {
+        &row.tenant
+    }
+
+    fn key(row: &Submission) -> u64 {
+        hash(&(&row.nonce.key_id, row.nonce.ts, &row.nonce.nonce))
+    }
+
+    fn bytes(row: &Submission) -> usize {
+        let item = |item: &Item| match item {
+            Item::Event(event) => event.raw.len(),
+            Item::DeadLetter(letter) => letter.payload.len() + letter.detail.len(),
+        };
+        row.items.iter().map(|one| item(one) + size_of::<Item>()).sum::<usize>() + size_of::<Submission>()
+    }
+
+    fn items(row: &Submission) -> usize {
+        row.items.len()
+    }
+
+    async fn send(
+        &self,
+        client: &Client,
+        statement: &Statement,
+        tenant: &TenantId,
+        rows: &[&Submission],
+    ) -> Result<Vec<SubmitAnswer>, SendError> {
+        let key_ids: Vec<_> = rows.iter().map(|row| row.nonce.key_id.as_str()).collect();
+        let key_times: Vec<_> = rows.iter().map(|row| row.nonce.ts).collect();
+        let nonces: Vec<_> = rows.iter().map(|row| row.nonce.nonce.as_str()).collect();
+        let bodies: Vec<_> = rows.iter().map(|row| row.nonce.body_sha256.as_slice()).collect();
+        let request_ids: Vec<_> = rows.iter().map(|row| row.request_id.as_str()).collect();
+        let receipts: Vec<_> = rows.iter().map(|row| row.received_at).collect();
+        let mut columns = Columns::with_capacity(rows.iter().map(|row| row.items.len()).sum());
+        for (request, row) in (1_i64..).zip(rows) {
+            for (number, item) in (1_i64..).zip(&row.items) {
+                columns.push(request, number, item);
+            }
+        }
+        let found = client
+            .query(
+                statement,
+                &[
+                    &tenant.as_str(),
+                    &key_ids,
+                    &key_times,
+                    &nonces,
+                    &bodies,
+                    &request_ids,
+                    &receipts,
+                    &columns.requests,
+                    &columns.numbers,
+                    &columns.ids,
+                    &columns.types,
+                    &columns.times,
+                    &columns.venues,
+                    &columns.sessions,
+                    &columns.channels,
+                    &columns.payloads,
+                    &columns.payload_lengths,
+                    &columns.payload_hashes,
+                    &columns.reasons,
+                    &columns.details,
+                ],
+            )
+            .await?;
+        let answers = in_order(rows.len(), found, stored)?;
+        answers.into_iter().zip(rows).map(|(answer, row)| answer.receipts(row)).collect()
+    }
+}
+
+/// The items of a statement, column by column.
+#[derive(Default)]
+struct Columns<'a> {
+    requests: Vec<i64>,
+    numbers: Vec<i64>,
+    ids: Vec<Option<uuid::Uuid>>,
+    types: Vec<Option<&'static str>>,
+    times: Vec<Option<jiff::Timestamp>>,
+    venues: Vec<Option<&'a str>>,
+    sessions: Vec<Option<uuid::Uuid>>,
+    channels: Vec<Option<&'static str>>,
+    payloads: Vec<&'a [u8]>,
+    payload_lengths: Vec<i32>,
+    payload_hashes: Vec<Option<&'a [u8]>>,
+    reasons: Vec<Option<&'static str>>,
+    details: Vec<Option<&'a str>>,
+}
+
+impl<'a> Columns<'a> {
+    fn with_capacity(items: usize) -> Self {
+        Self {
+            requests: Vec::with_capacity(items),
+            numbers: Vec::with_capacity(items),
+            ids: Vec::with_capacity(items),
+            types: Vec::with_capacity(items),
+            times: Vec::with_capacity(items),
+            venues: Vec::with_capacity(items),
+            sessions: Vec::with_capacity(items),
+            channels: Vec::with_capacity(items),
+            payloads: Vec::with_capacity(items),
+            payload_lengths: Vec::with_capacity(items),
+            payload_hashes: Vec::with_capacity(items),
+            reasons: Vec::with_capacity(items),
+            details: Vec::with_capacity(items),
+        }
+    }
+
+    fn push(&mut self, request: i64, number: i64, item: &'a Item) {
+        let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX);
+        self.requests.push(request);
+        self.numbers.push(number);
+        match item {
+            Item::Event(event) => {
+                self.ids.push(Some(event.id));
+                self.types.push(Some(event.kind));
+                self.times.push(Some(event.occurred_at));
+                self.venues.push(Some(event.venue.as_str()));
+                self.sessions.push(event.session_id);
+                self.channels.push(event.channel.map(|channel| channel.as_str()));
+                self.payloads.push(&event.raw);
+                self.payload_lengths.push(length(event.raw.len()));
+                self.payload_hashes.push(None);
+                self.reasons.push(None);
+                self.details.push(None);
+            }
+            Item::DeadLetter(letter) => {
+                self.ids.push(letter.event_id);
+                self.types.push(letter.event_type);
+                self.times.push(None);
+                self.venues.push(None);
+                self.sessions.push(None);
+                self.channels.push(None);
+                self.payloads.push(&letter.payload);
+                self.payload_lengths.push(length(letter.payload_len));
+                self.payload_hashes.push(Some(&letter.payload_sha256));
+                self.reasons.push(Some(letter.reason.as_str()));
+                self.details.push(Some(&letter.detail));
+            }
+        }
+    }
+}
+
+/// What the statement says of one request.
+struct Stored {
+    replayed: bool,
+    reused: bool,
+    outcomes: Vec<Outcome>,
+}
+
+impl Stored {
+    fn receipts(self, row: &Submission) -> Result<SubmitAnswer, SendError> {
+        if self.reused {
+            return Ok(SubmitAnswer::NonceReused);
+        }
+        if self.outcomes.len() != row.items.len() {
+            return Err(SendError::Shape(format!(
+                "event_ingest has {} outcomes for {} items",
+                self.outcomes.len(),
+                row.items.len()
+            )));
+        }
+        let receipts = self
+            .outcomes
+            .into_iter()
+            .zip(&row.items)
+            .map(|(outcome, item)| Receipt { id: item.id(), outcome })
+            .collect();
+        Ok(if self.replayed { SubmitAnswer::Replayed(receipts) } else { SubmitAnswer::Stored(receipts) })
+    }
+}
+
+fn stored(row: &Row) -> Result<Stored, SendError> {
+    let outcomes: Vec<&str> = row.try_get("outcomes")?;
+    let outcomes = outcomes.into_iter().map(outcome).collect::<Result<_, _>>()?;
+    Ok(Stored { replayed: row.try_get("replayed")?, reused: row.try_get("reused")?, outcomes })
+}
+
+fn outcome(word: &str) -> Result<Outcome, SendError> {
+    match word {
+        "accepted" => Ok(Outcome::Accepted),
+        "duplicate" => Ok(Outcome::Duplicate),
+        // A nonce that an arrival used holds another word; its body is another too, so it is only ever "reused".
+        "arrived" | "repeated" => Ok(Outcome::Accepted),
+        reason => reason
+            .parse()
+            .map(Outcome::Rejected)
+            .map_err(|_| SendError::Shape(format!("event_ingest answered {reason:?}"))),
+    }
+}
+
+/// Turns the events that Postgres does not take as jsonb into dead letters, so that the rest can be stored.
+/// Returns how many there were. The strict parser refuses what jsonb refuses; this is the net below it.
+pub(crate) async fn bury_refused(
+    client: &Client,
+    statement: &Statement,
+    submission: &mut Submission,
+) -> Result<usize, tokio_postgres::Error> {
+    let raws: Vec<&[u8]> = submission
+        .items
+        .iter()
+        .map(|item| match item {
+            Item::Event(event) => &*event.raw,
+            Item::DeadLetter(_) => b"null".as_slice(),
+        })
+        .collect();
+    let found = client.query(statement, &[&raws]).await?;
+    let mut refused = Vec::new();
+    for row in &found {
+        let ordinal: i64 = row.try_get("ord")?;
+        if !row.try_get::<_, bool>("taken")? {
+            refused.extend(usize::try_from(ordinal - 1));
+        }
+    }
+    for index in &refused {
+        if let Some(item) = submission.items.get_mut(*index)
+            && let Item::Event(event) = item
+        {
+            *item = Item::DeadLetter(DeadLetter {
+                reason: RejectReason::DbDataException,
+                detail: "the database does not take the event as jsonb".to_owned(),
+                payload_len: event.raw.len(),
+                payload_sha256: Sha256::digest(&event.raw).into(),
+                payload: std::mem::take(&mut event.raw),
+                event_id: Some(event.id),
+                event_type: Some(event.kind),
+            });
+        }
+    }
+    Ok(refused.len())
+}

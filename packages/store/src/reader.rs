@@ -1,0 +1,121 @@
+//! Reads that are not a writer's: a small pool, one round trip each, always under a claim or through a named
+//! look-up function.
+
+use std::time::Duration;
+
+use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use futures_util::future::join4;
+use seatpilot_domain_model::{Submission, TenantId};
+use seatpilot_runtime::{Readiness, ReadinessState};
+use tokio_postgres::{NoTls, Row, types::ToSql};
+
+use crate::{Error, connection::Target};
+
+/// Longest wait for a connection of the pool, for opening one, and for looking whether one still lives.
+const WAIT_MAX: Duration = Duration::from_millis(250);
+const CREATE_MAX: Duration = Duration::from_millis(1000);
+const RECYCLE_MAX: Duration = Duration::from_millis(250);
+/// Longer than every role's `statement_timeout`.
+const READ_MAX: Duration = Duration::from_millis(2500);
+
+/// The pool of one process.
+#[derive(Clone)]
+pub(crate) struct Reader {
+    pool: Pool,
+    readiness: Readiness,
+}
+
+impl Reader {
+    pub(crate) fn new(target: &Target, size: usize, readiness: Readiness) -> Result<Self, Error> {
+        let manager = Manager::from_config(
+            target.config().clone(),
+            NoTls,
+            ManagerConfig { recycling_method: RecyclingMethod::Fast },
+        );
+        let pool = Pool::builder(manager)
+            .max_size(size)
+            .runtime(Runtime::Tokio1)
+            .wait_timeout(Some(WAIT_MAX))
+            .create_timeout(Some(CREATE_MAX))
+            .recycle_timeout(Some(RECYCLE_MAX))
+            .build()
+            .map_err(|error| Error::Corrupt(error.to_string()))?;
+        Ok(Self { pool, readiness })
+    }
+
+    async fn object(&self) -> Result<Object, Error> {
+        // While the database is known to be away nobody waits for the pool to find out again.
+        if matches!(self.readiness.state(), ReadinessState::Degraded { .. }) {
+            return Err(Error::Unreachable);
+        }
+        Ok(self.pool.get().await?)
+    }
+
+    /// Runs a statement that goes through a look-up function and needs no claim.
+    pub(crate) async fn look_up(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        let object = self.object().await?;
+        let found = bounded(async {
+            let statement = object.prepare_cached(sql).await?;
+            object.query(&statement, values).await
+        })
+        .await;
+        found.inspect_err(|_| discard(object))
+    }
+
+    /// Runs a statement under a tenant's claim. The claim lives in a transaction of its own; its four
+    /// messages travel together, so this is one round trip once the statement is prepared.
+    pub(crate) async fn claimed(
+        &self,
+        tenant: &TenantId,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let object = self.object().await?;
+        let found = bounded(async {
+            let claim = object.prepare_cached("select telemetry.claim($1)").await?;
+            let statement = object.prepare_cached(sql).await?;
+            let tenant = tenant.as_str();
+            let claimed_as: [&(dyn ToSql + Sync); 1] = [&tenant];
+            let (begun, claimed, rows, ended) = join4(
+                object.batch_execute("begin read only"),
+                object.query(&claim, &claimed_as),
+                object.query(&statement, values),
+                object.batch_execute("commit"),
+            )
+            .await;
+            begun?;
+            claimed?;
+            let rows = rows?;
+            ended?;
+            Ok(rows)
+        })
+        .await;
+        found.inspect_err(|_| discard(object))
+    }
+}
+
+impl Reader {
+    /// See [`events::bury_refused`](crate::events::bury_refused).
+    pub(crate) async fn bury_refused(&self, submission: &mut Submission) -> Result<usize, Error> {
+        const SQL: &str = include_str!("../sql/event_refused.sql");
+        let object = self.object().await?;
+        let buried = bounded(async {
+            let statement = object.prepare_cached(SQL).await?;
+            crate::bury_refused(&object, &statement, submission).await
+        })
+        .await;
+        buried.inspect_err(|_| discard(object))
+    }
+}
+
+/// A connection whose statement failed or never came back may be inside a transaction: it is not used again.
+fn discard(object: Object) {
+    drop(Object::take(object));
+}
+
+async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
+    match tokio::time::timeout(READ_MAX, work).await {
+        Ok(done) => Ok(done?),
+        Err(_) => Err(Error::Deadline(READ_MAX)),
+    }
+}

@@ -1,0 +1,425 @@
+//! The group-commit writer: what makes the hot paths fast.
+//!
+//! Callers push a row and wait. A writer owns one connection and loops: take all that waits for one tenant,
+//! send it as one statement, answer everybody. There is no timer: an idle system writes at once, a busy one
+//! batches by itself while the previous commit is under way. The promises:
+//!
+//! - the queue is bounded by rows and by bytes; a full one refuses at once;
+//! - rows that share a key (a `scan_id`, a session, a nonce) never share a batch nor run at the same time in
+//!   this process, so that a repeat always sees the first;
+//! - nobody is answered before the server is ready for the next statement, that is after its commit;
+//! - a row that the server refuses does not fail its neighbours: the batch is bisected;
+//! - a caller that goes away changes nothing;
+//! - without a connection, callers are refused at once and nothing piles up.
+
+use std::{
+    collections::{HashSet, VecDeque},
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use seatpilot_domain_model::TenantId;
+use tokio::{
+    runtime::Handle,
+    sync::{Notify, oneshot},
+};
+use tokio_postgres::{Client, Statement};
+
+use crate::{
+    Error,
+    connection::{Connection, Target},
+    error::Failure,
+};
+
+/// How often one statement is sent again after two transactions met (deadlock, or a nonce used elsewhere).
+const RESENDS_MAX: u8 = 3;
+/// Longer than every role's `statement_timeout`: beyond it the connection is given up.
+const STATEMENT_MAX: Duration = Duration::from_secs(3);
+/// Pauses between attempts to connect.
+const RECONNECT_MIN: Duration = Duration::from_millis(50);
+const RECONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// One statement that takes many rows of one tenant.
+pub(crate) trait Batch: Send + Sync + 'static {
+    /// What a caller hands in.
+    type Row: Send + Sync + 'static;
+    /// What a caller gets back.
+    type Answer: Send + 'static;
+
+    /// Noun and verb, as in the SQL file.
+    const NAME: &'static str;
+    /// The statement's text.
+    const SQL: &'static str;
+
+    fn tenant(row: &Self::Row) -> &TenantId;
+    /// Rows that share a key are kept apart.
+    fn key(row: &Self::Row) -> u64;
+    /// What the row counts against the queue's bytes.
+    fn bytes(row: &Self::Row) -> usize;
+    /// How many items the row brings to a statement; 1 unless it is itself a list.
+    fn items(_row: &Self::Row) -> usize {
+        1
+    }
+
+    /// Sends the rows and returns one answer a row, in their order.
+    fn send(
+        &self,
+        client: &Client,
+        statement: &Statement,
+        tenant: &TenantId,
+        rows: &[&Self::Row],
+    ) -> impl Future<Output = Result<Vec<Self::Answer>, SendError>> + Send;
+}
+
+/// Why a batch has no answers.
+pub(crate) enum SendError {
+    Postgres(tokio_postgres::Error),
+    Shape(String),
+}
+
+impl From<tokio_postgres::Error> for SendError {
+    fn from(error: tokio_postgres::Error) -> Self {
+        Self::Postgres(error)
+    }
+}
+
+/// The bounds of a writer.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
+    /// Connections that write at the same time: one executes while the other waits for its fsync.
+    pub(crate) writers: usize,
+    /// Rows that may wait.
+    pub(crate) queue_rows: usize,
+    /// Bytes that may wait.
+    pub(crate) queue_bytes: usize,
+    /// Rows of one statement.
+    pub(crate) batch_rows: usize,
+    /// Items of one statement, over all its rows (one row may bring more).
+    pub(crate) batch_items: usize,
+    /// How long a caller waits.
+    pub(crate) deadline: Duration,
+}
+
+/// A handle to the queue; clones share it.
+pub(crate) struct Writer<B: Batch> {
+    queue: Arc<Queue<B>>,
+    deadline: Duration,
+}
+
+impl<B: Batch> Writer<B> {
+    /// Starts the writing tasks on `runtime`.
+    pub(crate) fn start(runtime: &Handle, target: &Target, batch: B, limits: Limits) -> Self {
+        let queue = Arc::new(Queue {
+            state: Mutex::new(State { waiting: VecDeque::new(), bytes: 0, busy: HashSet::new() }),
+            wake: Notify::new(),
+            closed: AtomicBool::new(false),
+            connected: AtomicUsize::new(0),
+            batch,
+            limits,
+        });
+        for _ in 0..limits.writers.max(1) {
+            runtime.spawn(write(Arc::clone(&queue), target.clone()));
+        }
+        Self { queue, deadline: limits.deadline }
+    }
+
+    /// Hands in a row and waits for its answer.
+    pub(crate) async fn write(&self, row: B::Row) -> Result<B::Answer, Error> {
+        let answer = self.queue.push(row)?;
+        match tokio::time::timeout(self.deadline, answer).await {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(_)) => Err(Error::Unreachable),
+            Err(_) => Err(Error::Deadline(self.deadline)),
+        }
+    }
+
+    /// How many rows wait now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.state().waiting.len()
+    }
+
+    /// How many connections the writer holds now.
+    pub(crate) fn connected(&self) -> usize {
+        self.queue.connected.load(Ordering::Acquire)
+    }
+}
+
+impl<B: Batch> Drop for Writer<B> {
+    fn drop(&mut self) {
+        self.queue.closed.store(true, Ordering::Release);
+        self.queue.wake.notify_waiters();
+        self.queue.wake.notify_one();
+    }
+}
+
+struct Queue<B: Batch> {
+    state: Mutex<State<B>>,
+    wake: Notify,
+    closed: AtomicBool,
+    connected: AtomicUsize,
+    batch: B,
+    limits: Limits,
+}
+
+struct State<B: Batch> {
+    waiting: VecDeque<Waiting<B>>,
+    bytes: usize,
+    /// Keys of the rows that a writer holds now.
+    busy: HashSet<u64>,
+}
+
+struct Waiting<B: Batch> {
+    row: B::Row,
+    key: u64,
+    answer: oneshot::Sender<Result<B::Answer, Error>>,
+}
+
+impl<B: Batch> Queue<B> {
+    /// The lock is held for a few moves of a pointer, never across an await.
+    fn state(&self) -> MutexGuard<'_, State<B>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, row: B::Row) -> Result<oneshot::Receiver<Result<B::Answer, Error>>, Error> {
+        if self.connected.load(Ordering::Acquire) == 0 || self.closed.load(Ordering::Acquire) {
+            return Err(Error::Unreachable);
+        }
+        let bytes = B::bytes(&row);
+        let key = B::key(&row);
+        let (answer, answered) = oneshot::channel();
+        {
+            let mut state = self.state();
+            if state.waiting.len() >= self.limits.queue_rows || state.bytes + bytes > self.limits.queue_bytes
+            {
+                return Err(Error::Full(B::NAME));
+            }
+            state.bytes += bytes;
+            state.waiting.push_back(Waiting { row, key, answer });
+        }
+        self.wake.notify_one();
+        Ok(answered)
+    }
+
+    /// All that waits for the tenant at the head of the queue and may run now, in the order pushed.
+    fn take_now(&self) -> Vec<Waiting<B>> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let Some(head) = state.waiting.iter().position(|waiting| !state.busy.contains(&waiting.key)) else {
+            return Vec::new();
+        };
+        let tenant = B::tenant(&state.waiting[head].row).clone();
+        let mut taken = Vec::new();
+        let mut items = 0;
+        let mut index = head;
+        while index < state.waiting.len() && taken.len() < self.limits.batch_rows {
+            let waiting = &state.waiting[index];
+            let fits = taken.is_empty() || items + B::items(&waiting.row) <= self.limits.batch_items;
+            if !fits {
+                break;
+            }
+            if *B::tenant(&waiting.row) != tenant || state.busy.contains(&waiting.key) {
+                index += 1;
+                continue;
+            }
+            let Some(waiting) = state.waiting.remove(index) else { break };
+            items += B::items(&waiting.row);
+            state.bytes -= B::bytes(&waiting.row);
+            state.busy.insert(waiting.key);
+            taken.push(waiting);
+        }
+        if !state.waiting.is_empty() {
+            self.wake.notify_one();
+        }
+        taken
+    }
+
+    /// Waits for work. Empty once the queue is closed and drained.
+    async fn take(&self) -> Vec<Waiting<B>> {
+        loop {
+            let woken = self.wake.notified();
+            let taken = self.take_now();
+            if !taken.is_empty() {
+                return taken;
+            }
+            if self.closed.load(Ordering::Acquire) && self.state().waiting.is_empty() {
+                return Vec::new();
+            }
+            woken.await;
+        }
+    }
+
+    fn release(&self, keys: impl Iterator<Item = u64>) {
+        let mut state = self.state();
+        for key in keys {
+            state.busy.remove(&key);
+        }
+        let more = !state.waiting.is_empty();
+        drop(state);
+        if more {
+            self.wake.notify_one();
+        }
+    }
+
+    /// Refuses everybody who waits: there is no connection to write to.
+    fn refuse_all(&self) {
+        let waiting = {
+            let mut state = self.state();
+            state.bytes = 0;
+            std::mem::take(&mut state.waiting)
+        };
+        for waiting in waiting {
+            let _ = waiting.answer.send(Err(Error::Unreachable));
+        }
+    }
+}
+
+/// One writing task: connect, write until the connection is lost, connect again.
+async fn write<B: Batch>(queue: Arc<Queue<B>>, target: Target) {
+    let mut pause = RECONNECT_MIN;
+    while !(queue.closed.load(Ordering::Acquire) && queue.state().waiting.is_empty()) {
+        match open::<B>(&target).await {
+            Ok((connection, statement)) => {
+                pause = RECONNECT_MIN;
+                queue.connected.fetch_add(1, Ordering::AcqRel);
+                let drained = write_until_lost(&queue, &connection, &statement).await;
+                if queue.connected.fetch_sub(1, Ordering::AcqRel) == 1 {
+                    queue.refuse_all();
+                }
+                if drained {
+                    return;
+                }
+            }
+            Err(error) => {
+                tracing::debug!(
+                    writer = B::NAME,
+                    error = &error as &dyn std::error::Error,
+                    "no connection to write to"
+                );
+                if queue.connected.load(Ordering::Acquire) == 0 {
+                    queue.refuse_all();
+                }
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(RECONNECT_MAX);
+            }
+        }
+    }
+}
+
+async fn open<B: Batch>(target: &Target) -> Result<(Connection, Statement), Error> {
+    let connection = target.open().await?;
+    let statement = match tokio::time::timeout(STATEMENT_MAX, connection.client.prepare(B::SQL)).await {
+        Ok(prepared) => prepared?,
+        Err(_) => return Err(Error::Deadline(STATEMENT_MAX)),
+    };
+    Ok((connection, statement))
+}
+
+/// True once the queue is closed and drained, false when the connection is lost.
+async fn write_until_lost<B: Batch>(
+    queue: &Queue<B>,
+    connection: &Connection,
+    statement: &Statement,
+) -> bool {
+    loop {
+        let batch = tokio::select! {
+            batch = queue.take() => batch,
+            () = connection.dead() => return false,
+        };
+        if batch.is_empty() {
+            return true;
+        }
+        let keys: Vec<u64> = batch.iter().map(|waiting| waiting.key).collect();
+        let kept = send_until_answered(queue, connection, statement, batch).await;
+        queue.release(keys.into_iter());
+        if !kept {
+            return false;
+        }
+    }
+}
+
+/// Sends a batch, in parts where a row is at fault, until everybody in it is answered. False when the
+/// connection is of no more use.
+async fn send_until_answered<B: Batch>(
+    queue: &Queue<B>,
+    connection: &Connection,
+    statement: &Statement,
+    batch: Vec<Waiting<B>>,
+) -> bool {
+    let Some(tenant) = batch.first().map(|waiting| B::tenant(&waiting.row).clone()) else { return true };
+    let mut parts = vec![(batch, 0_u8)];
+    while let Some((mut part, resends)) = parts.pop() {
+        let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
+        let sent = tokio::time::timeout(
+            STATEMENT_MAX,
+            queue.batch.send(&connection.client, statement, &tenant, &rows),
+        )
+        .await;
+        let error = match sent {
+            Ok(Ok(answers)) if answers.len() == part.len() => {
+                for (waiting, answer) in part.into_iter().zip(answers) {
+                    let _ = waiting.answer.send(Ok(answer));
+                }
+                continue;
+            }
+            Ok(Ok(answers)) => {
+                let shape = format!("{} answered {} of {} rows", B::NAME, answers.len(), part.len());
+                tracing::error!("{shape}");
+                answer_all(part, &Error::Corrupt(shape));
+                continue;
+            }
+            Ok(Err(SendError::Shape(shape))) => {
+                tracing::error!(statement = B::NAME, "{shape}");
+                answer_all(part, &Error::Corrupt(shape));
+                continue;
+            }
+            Ok(Err(SendError::Postgres(error))) => error,
+            Err(_) => {
+                tracing::warn!(statement = B::NAME, "gave up a connection that did not answer");
+                answer_all(part, &Error::Deadline(STATEMENT_MAX));
+                answer_rest(parts);
+                return false;
+            }
+        };
+        match Failure::of(&error) {
+            Failure::Resend if resends < RESENDS_MAX => parts.push((part, resends + 1)),
+            Failure::BadValue | Failure::Resend if part.len() > 1 => {
+                let rest = part.split_off(part.len() / 2);
+                parts.push((rest, 0));
+                parts.push((part, 0));
+            }
+            Failure::BadValue => answer_all(part, &Error::BadValue(Arc::new(error))),
+            Failure::Resend | Failure::Busy => {
+                tracing::warn!(statement = B::NAME, %error, "the database is short of something");
+                answer_all(part, &Error::Unavailable(Arc::new(error)));
+            }
+            Failure::Lost => {
+                tracing::warn!(statement = B::NAME, %error, "lost the connection");
+                answer_all(part, &Error::Unavailable(Arc::new(error)));
+                answer_rest(parts);
+                return false;
+            }
+            Failure::Broken => {
+                tracing::error!(statement = B::NAME, %error, "a statement of ours failed");
+                answer_all(part, &Error::Broken(Arc::new(error)));
+            }
+        }
+    }
+    true
+}
+
+fn answer_all<B: Batch>(part: Vec<Waiting<B>>, error: &Error) {
+    for waiting in part {
+        let _ = waiting.answer.send(Err(error.clone()));
+    }
+}
+
+/// Parts that were not sent when the connection was lost.
+fn answer_rest<B: Batch>(parts: Vec<(Vec<Waiting<B>>, u8)>) {
+    for (part, _) in parts {
+        answer_all(part, &Error::Unreachable);
+    }
+}
