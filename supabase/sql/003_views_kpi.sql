@@ -426,8 +426,8 @@ create function telemetry.mv_advance(
 )
 language plpgsql volatile security invoker set search_path = '' as $$
 declare
-    -- A bite that ends well within the service's statement timeout.
-    rows_max constant integer := 3000000;
+    -- A bite that ends within the service's statement timeout, even if every event has a minute of its own.
+    rows_max constant integer := 1500000;
     marks_max constant integer := 128;
     -- Both before the snapshot: what was committed by then is visible in it.
     seen_at timestamptz := case current_setting('transaction_isolation')
@@ -535,6 +535,8 @@ begin
 end
 $$;
 
+-- work_mem: a first roll-up groups as many minutes as there are; everyday ones need none of it.
+--
 -- Refreshes one view, or each of them. Outcomes: ok; busy (another one is at it, nothing was done); failed (logged,
 -- not raised: one broken view does not stop the others).
 create function telemetry.refresh_mv(which text default null)
@@ -542,7 +544,7 @@ returns table (
     view text, outcome text, rows_read bigint, rows_changed bigint, caught_up boolean, complete_until timestamptz,
     error text
 )
-language plpgsql volatile security definer set search_path = '' as $$
+language plpgsql volatile security definer set search_path = '' set work_mem = '64MB' as $$
 #variable_conflict use_column
 declare
     started_at timestamptz;
@@ -586,7 +588,7 @@ comment on function telemetry.refresh_mv(text) is 'Adds the events that were com
 -- until it commits. Raises what goes wrong.
 create function telemetry.rebuild_mv(which text default null)
 returns table (view text, rows_read bigint, rows_changed bigint, complete_until timestamptz)
-language plpgsql volatile security definer set search_path = '' as $$
+language plpgsql volatile security definer set search_path = '' set work_mem = '64MB' as $$
 #variable_conflict use_column
 declare
     started_at timestamptz;
