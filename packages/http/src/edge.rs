@@ -1,0 +1,174 @@
+//! What happens to every request before its handler and to every answer after it.
+
+use std::{sync::Arc, time::Instant};
+
+use actix_web::{
+    Error, HttpMessage as _, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{ServiceRequest, ServiceResponse},
+    http::{
+        ConnectionType, StatusCode,
+        header::{self, HeaderMap, HeaderName, HeaderValue},
+    },
+    middleware::Next,
+    web::Data,
+};
+use seatpilot_domain_model::{Fault, FaultCode};
+use seatpilot_metrics_api::Metrics;
+use seatpilot_runtime::{Clock, Shutdown, TraceParent};
+use tracing::Instrument as _;
+
+use crate::{
+    probes::QUIET,
+    problem::{PROBLEM_JSON, Problem, fault_of_status, status_of},
+    request::{Caller, RequestContext, RequestId},
+};
+
+/// Most headers of a request, and most bytes in them. actix' own bounds are 96 and 128 KiB.
+const HEADERS_MAX: usize = 64;
+const HEADER_BYTES_MAX: usize = 16 * 1024;
+
+const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// What the edge works with.
+#[derive(Debug)]
+pub(crate) struct Edge {
+    pub(crate) clock: Clock,
+    pub(crate) shutdown: Shutdown,
+    pub(crate) metrics: Arc<Metrics>,
+}
+
+/// The one middleware.
+pub(crate) async fn edge(
+    edge: Data<Edge>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let began = edge.clock.monotonic();
+    let id = RequestId::of(request.headers(), &edge.clock);
+    let trace = trace(request.headers());
+    let span = tracing::info_span!("request", request_id = id.as_str(), trace_id = %trace.trace_id());
+    request.extensions_mut().insert(RequestContext { id: id.clone(), began, trace });
+    async move {
+        let response = match refuse(request.headers()) {
+            Some(fault) => request.into_response(HttpResponse::from_error(Problem::from(fault))),
+            None => next.call(request).await?.map_into_boxed_body(),
+        };
+        let response = finish(response, &id, &edge);
+        account(&response, began, &edge);
+        Ok(response)
+    }
+    .instrument(span)
+    .await
+}
+
+/// The sender's trace, continued, or a new one. Two `traceparent` headers are as good as none (W3C).
+fn trace(headers: &HeaderMap) -> TraceParent {
+    let mut sent = headers.get_all("traceparent");
+    match (sent.next().and_then(|value| value.to_str().ok()), sent.next()) {
+        (Some(parent), None) => {
+            parent.parse::<TraceParent>().map_or_else(|_| TraceParent::root(), |parent| parent.child())
+        }
+        _ => TraceParent::root(),
+    }
+}
+
+/// What is refused by its head alone, whatever the route: nothing of the body is read.
+fn refuse(headers: &HeaderMap) -> Option<Fault> {
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 4).sum();
+    if headers.len() > HEADERS_MAX || bytes > HEADER_BYTES_MAX {
+        let detail =
+            format!("The request has more than {HEADERS_MAX} headers or {HEADER_BYTES_MAX} bytes in them.");
+        return Some(Fault::new(FaultCode::BadRequest, detail));
+    }
+    // Nothing here decompresses, so a bomb has nothing to blow up; saying so beats "not JSON".
+    headers.contains_key(header::CONTENT_ENCODING).then(|| {
+        Fault::new(FaultCode::UnsupportedEncoding, "Send the body as it is, without Content-Encoding.")
+    })
+}
+
+/// Every answer has the request's id, and every error is a problem document.
+fn finish(response: ServiceResponse<BoxBody>, id: &RequestId, edge: &Edge) -> ServiceResponse<BoxBody> {
+    let (request, mut response) = response.into_parts();
+    if let Some(problem) = response.error().and_then(|error| error.as_error::<Problem>()) {
+        log(problem.fault());
+        response = problem.answer(id.as_str());
+    } else if is_foreign_error(&response) {
+        let fault = fault_of_status(response.status());
+        log(&fault);
+        response = Problem::from(fault).answer(id.as_str());
+    }
+    let closing = edge.shutdown.is_draining() || leaves_body_unread(response.status());
+    if closing {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(id.as_str()) {
+        headers.insert(X_REQUEST_ID, id);
+    }
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+    ServiceResponse::new(request, response)
+}
+
+/// An error that actix made: no document of ours, and no page that a handler wrote.
+fn is_foreign_error(response: &HttpResponse) -> bool {
+    let status = response.status();
+    if !status.is_client_error() && !status.is_server_error() {
+        return false;
+    }
+    let content_type = response.headers().get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    match content_type {
+        None => true,
+        Some(content_type) => {
+            content_type != PROBLEM_JSON.as_bytes() && content_type.starts_with(b"text/plain")
+        }
+    }
+}
+
+/// Statuses behind which the rest of a body may still be on its way: reading it to its end would give the
+/// sender what it wanted.
+fn leaves_body_unread(status: StatusCode) -> bool {
+    status == status_of(FaultCode::RequestTimeout)
+        || status == status_of(FaultCode::BodyTooLarge)
+        || status == status_of(FaultCode::UnsupportedEncoding)
+}
+
+/// Logs what is ours, once, with its cause. Shed and not-ready answers are only counted: under load there
+/// would be thousands of lines that say the same.
+fn log(fault: &Fault) {
+    let code = fault.code();
+    match code {
+        FaultCode::Overloaded | FaultCode::NotReady => {}
+        _ if status_of(code).is_server_error() => {
+            let error = fault as &dyn std::error::Error;
+            tracing::error!(code = code.as_str(), error, "request failed");
+        }
+        _ => {}
+    }
+}
+
+/// Metric and access line.
+fn account(response: &ServiceResponse<BoxBody>, began: Instant, edge: &Edge) {
+    let elapsed = edge.clock.monotonic().saturating_duration_since(began);
+    let request = response.request();
+    let route = request.match_pattern();
+    let status = response.status().as_u16();
+    let method = request.method().as_str();
+    edge.metrics.http().observe(method, route.as_deref(), status, elapsed.as_secs_f64());
+
+    let extensions = request.extensions();
+    let caller = extensions.get::<Caller>();
+    let tenant = caller.map(|caller| caller.tenant.as_str());
+    let caller = caller.map(|caller| &*caller.id);
+    // The template, never the path: a path may carry what a log must not.
+    let route = route.as_deref().unwrap_or("unmatched");
+    let ms = (elapsed.as_secs_f64() * 1e5).round() / 1e2;
+    if QUIET.contains(&route) {
+        tracing::debug!(method, route, status, ms, tenant, caller, "served");
+    } else {
+        tracing::info!(method, route, status, ms, tenant, caller, "served");
+    }
+}

@@ -1,0 +1,178 @@
+//! A server: bound, serving, draining.
+
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_web::{App, HttpServer, middleware::from_fn, web::Data};
+use seatpilot_metrics_api::Metrics;
+use seatpilot_runtime::{Clock, Readiness, ServiceConfig, Shutdown};
+
+use crate::{
+    edge::{Edge, edge},
+    probes::{self, Probes},
+    routes::Routes,
+};
+
+/// How long the head of a request may take.
+const HEAD_DEADLINE: Duration = Duration::from_secs(2);
+/// How long a connection may be idle between requests. Longer than the 60 s of nginx' upstreams, so that
+/// the proxy closes first and never sends into a closing connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// How long a connection may take to close.
+const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
+/// Most connections of one worker.
+const CONNECTIONS_MAX: usize = 8_192;
+/// Most connections that wait to be accepted.
+const BACKLOG: u32 = 1_024;
+/// How long requests under way may take after the drain. With the pause before it, under 15 s in all.
+const IN_FLIGHT_SECONDS: u64 = 8;
+
+/// What a server is made of.
+#[derive(Debug)]
+pub struct ServeOptions {
+    /// Where to listen, under which name, and how long to drain.
+    pub config: ServiceConfig,
+    /// The binary's version: `env!("CARGO_PKG_VERSION")`.
+    pub version: &'static str,
+    /// The time.
+    pub clock: Clock,
+    /// Whether the process was asked to end.
+    pub shutdown: Shutdown,
+    /// Whether it may be sent work.
+    pub readiness: Readiness,
+    /// Its metrics, rendered at `/metrics`; requests are observed there.
+    pub metrics: Arc<Metrics>,
+    /// Its OpenAPI document, from [`openapi::document`](crate::openapi::document).
+    pub openapi: String,
+}
+
+/// A server that is bound and will serve: connections wait from now on.
+pub struct Server {
+    inner: actix_web::dev::Server,
+    address: SocketAddr,
+    shutdown: Shutdown,
+    readiness: Readiness,
+    drain: Duration,
+}
+
+/// The address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("{service} cannot listen on {address}: {reason}")]
+pub struct BindError {
+    service: &'static str,
+    address: SocketAddr,
+    reason: String,
+}
+
+impl BindError {
+    fn new(service: &'static str, address: SocketAddr, error: &io::Error) -> Self {
+        let reason = match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                "the port is in use; stop what listens there, or set PORT to another".to_owned()
+            }
+            io::ErrorKind::AddrNotAvailable => "this machine has no such address; set BIND".to_owned(),
+            io::ErrorKind::PermissionDenied => "the port is not allowed to this user; set PORT".to_owned(),
+            _ => error.to_string(),
+        };
+        Self { service, address, reason }
+    }
+}
+
+impl Server {
+    /// Binds the address and prepares the routes. `routes` is called once here and once by each worker.
+    ///
+    /// # Errors
+    /// [`BindError`], one sentence with the way out.
+    pub fn bind(
+        options: ServeOptions,
+        routes: impl Fn(&mut Routes) + Clone + Send + 'static,
+    ) -> Result<Self, BindError> {
+        let ServeOptions { config, version, clock, shutdown, readiness, metrics, openapi } = options;
+        let (service, drain) = (config.service, config.drain);
+        let wanted = SocketAddr::new(config.bind, config.port);
+        let probes = Arc::new(Probes {
+            service,
+            version,
+            readiness: readiness.clone(),
+            metrics: Arc::clone(&metrics),
+            openapi: openapi.into(),
+        });
+        let all_routes = move || {
+            let mut all = Routes::default();
+            probes::routes(&mut all, &probes);
+            routes(&mut all);
+            all
+        };
+        metrics.http().add_routes(all_routes().series());
+        let state = Data::new(Edge { clock, shutdown: shutdown.clone(), metrics });
+
+        let server = HttpServer::new(move || {
+            let routes = all_routes();
+            App::new().app_data(state.clone()).wrap(from_fn(edge)).configure(|config| routes.install(config))
+        })
+        .client_request_timeout(HEAD_DEADLINE)
+        .client_disconnect_timeout(DISCONNECT_DEADLINE)
+        .keep_alive(KEEP_ALIVE)
+        .max_connections(CONNECTIONS_MAX)
+        .backlog(BACKLOG)
+        .shutdown_timeout(IN_FLIGHT_SECONDS)
+        // Ours begin the drain instead.
+        .disable_signals()
+        .bind(wanted)
+        .map_err(|error| BindError::new(service, wanted, &error))?;
+
+        let address = server.addrs().first().copied().unwrap_or(wanted);
+        Ok(Self { inner: server.run(), address, shutdown, readiness, drain })
+    }
+
+    /// The address that was bound, with the port that was found where 0 was asked for.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// `http://` and the address, as a client on this machine reaches it.
+    pub fn url(&self) -> String {
+        let ip = match self.address.ip() {
+            IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+            IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            ip => ip,
+        };
+        format!("http://{}", SocketAddr::new(ip, self.address.port()))
+    }
+
+    /// Serves until the shutdown begins, then drains: `/ready` says 503 at once, requests go on being
+    /// served for the pause that balancers need, then no connection is accepted any more and what is under
+    /// way has 8 s to end.
+    ///
+    /// # Errors
+    /// The server ended by itself.
+    pub async fn run(self) -> io::Result<()> {
+        let Self { inner, address, shutdown, readiness, drain } = self;
+        tracing::info!(%address, "listening");
+        let handle = inner.handle();
+        tokio::pin!(inner);
+        tokio::select! {
+            ended = &mut inner => return ended,
+            () = shutdown.begun() => {}
+        }
+        tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "draining");
+        readiness.drain();
+        tokio::select! {
+            ended = &mut inner => return ended,
+            () = tokio::time::sleep(drain) => {}
+        }
+        let ((), ended) = tokio::join!(handle.stop(true), inner);
+        tracing::info!("drained");
+        ended
+    }
+}
+
+impl std::fmt::Debug for Server {
+    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        out.debug_struct("Server").field("address", &self.address).finish_non_exhaustive()
+    }
+}
