@@ -1,1 +1,28 @@
-//! Not written yet.
+//! Dev only: a real Postgres for the tests, and the real binaries run against it.
+//!
+//! - [`TestDb::new`] is an empty, migrated database of its own, cloned from a template within milliseconds and
+//!   dropped with the value. The server behind it is one per test run: `scripts/test.sh` starts it
+//!   (`testkit-postgres`) and names it in `SEATPILOT_TEST_PG`; a bare `cargo nextest run` shares one in
+//!   `target/test-postgres`, which stops by itself some minutes after the last test.
+//! - [`Cluster`](seatpilot_private_postgres::Cluster) from [`own_cluster`] is a server of the test's own, to be
+//!   killed and started again.
+//! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
+//!
+//! It may panic: a test that cannot have its database has failed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests use this: what goes wrong here is a failed test, said where it is called"
+)]
+
+mod binary;
+mod server;
+mod template;
+mod test_db;
+
+pub use binary::{Binary, binary_path};
+pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
+pub use server::{own_cluster, settings as server_settings, tools_folder};
+pub use template::{TEMPLATE, make as make_template};
+pub use test_db::TestDb;
