@@ -7,7 +7,7 @@ use seatpilot_domain_model::TenantId;
 
 use seatpilot_runtime::Clock;
 
-use crate::{failure::Failure, output::Output, sign, up};
+use crate::{device, dlq, failure::Failure, guests, key, migrate, output::Output, sign, up, venue};
 
 /// The data directory where none is named.
 pub const DEFAULT_DATA_DIR: &str = ".seatpilot";
@@ -15,6 +15,9 @@ pub const DEFAULT_DATA_DIR: &str = ".seatpilot";
 pub const DEFAULT_TENANT: &str = "demo";
 
 /// SeatPilot: guests from ticket to seat.
+///
+/// Each command has its own --help with an example. Exit codes: 0 it worked, 1 it failed (why, in one line),
+/// 2 the line makes no sense, 64 the configuration is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "seatpilot", version, about, max_term_width = 110)]
 pub struct Cli {
@@ -57,7 +60,26 @@ impl Global {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Start everything: database, services, a venue, its guests, and one guest from ticket to seat.
+    #[command(after_help = "Examples:\n  seatpilot up\n  seatpilot up --once --venue venues/nissan-stadium")]
     Up(up::Args),
+    /// Bring the database's schema up to date.
+    #[command(after_help = "Example:\n  DATABASE_URL=postgres://… seatpilot migrate")]
+    Migrate,
+    /// Publish a venue's map.
+    #[command(subcommand)]
+    Venue(venue::Command),
+    /// Load guest lists, take tickets back, make lists up.
+    #[command(subcommand)]
+    Guests(guests::command::Command),
+    /// Make, list and revoke what scans and pings.
+    #[command(subcommand)]
+    Device(device::Command),
+    /// Make, list and revoke what signs telemetry.
+    #[command(subcommand)]
+    Key(key::Command),
+    /// Look at the telemetry that was refused and kept.
+    #[command(subcommand)]
+    Dlq(dlq::Command),
     /// Sign a body from standard input: print the headers, or a curl line.
     #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \
         seatpilot sign --key-id acme_gate_01 --secret-file key.txt < event.json > headers.txt")]
@@ -73,6 +95,12 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Up(args) => up::run(args, global).await,
+            Command::Migrate => migrate::run(global).await,
+            Command::Venue(command) => venue::run(&command, global).await,
+            Command::Guests(command) => guests::command::run(&command, global).await,
+            Command::Device(command) => device::run(&command, global).await,
+            Command::Key(command) => key::run(&command, global).await,
+            Command::Dlq(command) => dlq::run(&command, global).await,
             Command::Sign(args) => sign::run(&args, global, &Clock::system()),
         }
     }

@@ -74,6 +74,12 @@ impl From<seatpilot_runtime::ConfigFaults> for Failure {
     }
 }
 
+impl From<seatpilot_store::admin::AdminError> for Failure {
+    fn from(error: seatpilot_store::admin::AdminError) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

@@ -9,13 +9,18 @@ use std::process::ExitCode;
 use clap::Parser;
 
 pub mod cli;
+pub mod device;
+pub mod dlq;
 pub mod failure;
 pub mod guests;
+pub mod key;
+pub mod migrate;
 pub mod output;
 pub mod running;
 pub mod sign;
 pub mod state;
 pub mod up;
+pub mod venue;
 
 /// Reads the command line, does what it says, and answers with the contract's exit code: 0, 1 (it failed, why
 /// in one line), 2 (usage), 64 (configuration).

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::failure::Failure;
 
@@ -89,6 +90,19 @@ impl Output {
         writeln!(out, "{}", line.as_ref())?;
         Ok(out.flush()?)
     }
+}
+
+/// The cells of a JSON object, in the order of `names`: a list as words, nothing as `-`.
+pub fn columns<'a>(names: &'a [&'a str]) -> impl Fn(&Value) -> Vec<String> + 'a {
+    fn cell(value: &Value) -> String {
+        match value {
+            Value::Null => "-".to_owned(),
+            Value::String(text) => text.clone(),
+            Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(" "),
+            other => other.to_string(),
+        }
+    }
+    move |row| names.iter().map(|name| cell(&row[*name])).collect()
 }
 
 /// Says why a command stopped, on standard error.

@@ -5,6 +5,7 @@
 
 use seatpilot_domain_model::TenantId;
 use seatpilot_runtime::{DatabaseConfig, Environment, SecretString};
+use seatpilot_store::admin::{Admin, AdminError, MIGRATIONS};
 
 use crate::{
     cli::{DEFAULT_TENANT, Global},
@@ -45,12 +46,30 @@ impl Running {
         }
     }
 
-    /// Why the database did not answer, as this command's failure. The URL, which holds a password, is not
-    /// in it.
-    pub fn unreachable(&self, global: &Global, why: impl std::fmt::Display) -> Failure {
-        match self.state {
-            Some(_) => not_running(global),
-            None => Failure::new(format!("the database of DATABASE_URL does not answer: {why}")),
+    /// Opens the operator's door, whatever the schema.
+    ///
+    /// # Errors
+    /// `not running: start it with …` where the database of a `state.json` does not answer; for `DATABASE_URL`
+    /// why it does not, without the URL, which holds a password.
+    pub async fn open(&self, global: &Global) -> Result<Admin, Failure> {
+        Admin::connect(&self.database_url).await.map_err(|error| match (error, &self.state) {
+            (AdminError::Url(fault), None) => Failure::Configuration(vec![format!("DATABASE_URL {fault}")]),
+            (_, Some(_)) => not_running(global),
+            (error, None) => Failure::from(error).while_doing("the database of DATABASE_URL does not answer"),
+        })
+    }
+
+    /// Finds the database and opens it, its schema being as new as this program needs.
+    ///
+    /// # Errors
+    /// As [`Running::find`] and [`Running::open`]; where `seatpilot migrate` has to run first.
+    pub async fn connect(global: &Global) -> Result<(Self, Admin), Failure> {
+        let running = Self::find(global)?;
+        let mut admin = running.open(global).await?;
+        let newest = MIGRATIONS.last().map(|migration| migration.version).unwrap_or_default();
+        match admin.schema_version().await? {
+            Some(version) if version.as_str() >= newest => Ok((running, admin)),
+            _ => Err(Failure::new("the database has an older schema: run `seatpilot migrate` first")),
         }
     }
 }

@@ -9,7 +9,7 @@ use super::{
     dice::Dice,
     line::{GuestLine, Ticket},
     names::Names,
-    seating::{Block, Seating, Seats},
+    seating::{Block, Seating, Seats, row_and_number},
 };
 
 /// How often a party of one, two … eight books, in a thousand: pairs first, three in four of two to four.
@@ -20,6 +20,8 @@ const STEP_FREE_IN_THOUSAND: usize = 20;
 const ANY_DOOR_IN_THOUSAND: usize = 25;
 /// How many parties in a thousand leave a seat empty beside them.
 const GAP_IN_THOUSAND: usize = 60;
+/// How far a party looks for seats in one row, where the map names them.
+const LOOK_AHEAD_SEATS: usize = 200;
 
 /// What to make up.
 #[derive(Debug, Clone)]
@@ -118,9 +120,14 @@ impl<'a> Room<'a> {
         let gap = usize::from(dice.happens(GAP_IN_THOUSAND));
         match &self.block.seats {
             Seats::Named(seats) => {
-                let first = seats.get(self.next..self.next + people)?.first().cloned();
-                self.next += people;
-                first
+                let beside =
+                    seats.get(self.next..)?.windows(people).take(LOOK_AHEAD_SEATS).position(|seats| {
+                        seats.first().map(|seat| row_and_number(seat.as_str()).0)
+                            == seats.last().map(|seat| row_and_number(seat.as_str()).0)
+                    })?;
+                let first = self.next + beside;
+                self.next = first + people;
+                seats.get(first).cloned()
             }
             Seats::Table { chairs } => {
                 let first = self.next;

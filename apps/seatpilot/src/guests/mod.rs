@@ -1,5 +1,6 @@
 //! Guest lists: what a line is, how a list is read and written, and how one is made up for a venue.
 
+pub mod command;
 mod dice;
 mod generate;
 mod line;
