@@ -13,6 +13,7 @@ mod credentials;
 mod error;
 mod events;
 mod keeper;
+mod kpi;
 mod places;
 mod reader;
 mod sessions;
@@ -38,7 +39,13 @@ use crate::{
     sessions::{SessionArrive, SessionCheckIn, SignedPing},
     writer::{Limits, Writer},
 };
-pub use crate::{connection::UrlFault, credentials::SigningKey, error::Error, sessions::ArriveAnswer};
+pub use crate::{
+    connection::UrlFault,
+    credentials::SigningKey,
+    error::Error,
+    kpi::{Behind, Refreshed, Retained, Staleness},
+    sessions::ArriveAnswer,
+};
 
 /// The oldest schema that this code works on.
 pub const MIN_SCHEMA_VERSION: &str = "014";

@@ -53,8 +53,18 @@ impl Reader {
 
     /// Runs a statement that goes through a look-up function and needs no claim.
     pub(crate) async fn look_up(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+        self.look_up_within(READ_MAX, sql, values).await
+    }
+
+    /// As [`Reader::look_up`], for what may take longer than a look-up.
+    pub(crate) async fn look_up_within(
+        &self,
+        max: Duration,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
-        let found = bounded(async {
+        let found = bounded(max, async {
             let statement = object.prepare_cached(sql).await?;
             object.query(&statement, values).await
         })
@@ -71,7 +81,7 @@ impl Reader {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
-        let found = bounded(async {
+        let found = bounded(READ_MAX, async {
             let claim = object.prepare_cached("select telemetry.claim($1)").await?;
             let statement = object.prepare_cached(sql).await?;
             let tenant = tenant.as_str();
@@ -99,7 +109,7 @@ impl Reader {
     pub(crate) async fn bury_refused(&self, submission: &mut Submission) -> Result<usize, Error> {
         const SQL: &str = include_str!("../sql/event_refused.sql");
         let object = self.object().await?;
-        let buried = bounded(async {
+        let buried = bounded(READ_MAX, async {
             let statement = object.prepare_cached(SQL).await?;
             crate::bury_refused(&object, &statement, submission).await
         })
@@ -113,9 +123,12 @@ fn discard(object: Object) {
     drop(Object::take(object));
 }
 
-async fn bounded<T>(work: impl Future<Output = Result<T, tokio_postgres::Error>>) -> Result<T, Error> {
-    match tokio::time::timeout(READ_MAX, work).await {
+async fn bounded<T>(
+    max: Duration,
+    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, Error> {
+    match tokio::time::timeout(max, work).await {
         Ok(done) => Ok(done?),
-        Err(_) => Err(Error::Deadline(READ_MAX)),
+        Err(_) => Err(Error::Deadline(max)),
     }
 }

@@ -1,9 +1,7 @@
 //! The migrated database that every test's own is a copy of.
 
-use std::fmt::Write as _;
-use std::fs;
-use std::path::{Path, PathBuf};
-
+use seatpilot_runtime::SecretString;
+use seatpilot_store::admin::{Admin, MIGRATIONS};
 use sha2::{Digest, Sha256};
 use tokio_postgres::Client;
 
@@ -20,8 +18,7 @@ const LOCK: i64 = 0x5365_6174_5069_6c6f;
 /// # Errors
 /// What the server answered, with the name of the migration.
 pub async fn make(url: &str) -> anyhow::Result<()> {
-    let migrations = migrations()?;
-    let wanted = fingerprint(&migrations);
+    let wanted = fingerprint();
     let client = connect(&format!("{url}/postgres")).await?;
     if is_current(&client, &wanted).await? {
         return Ok(());
@@ -37,7 +34,7 @@ pub async fn make(url: &str) -> anyhow::Result<()> {
         client.batch_execute(&format!("drop database {TEMPLATE} with (force)")).await?;
     }
     client.batch_execute(&format!("create database {TEMPLATE} template template0")).await?;
-    migrate(&format!("{url}/{TEMPLATE}"), &migrations).await?;
+    migrate(&format!("{url}/{TEMPLATE}")).await?;
     // A copy is refused while anybody is connected to the template.
     client
         .batch_execute(&format!("alter database {TEMPLATE} allow_connections false is_template true"))
@@ -57,50 +54,15 @@ async fn is_current(client: &Client, wanted: &str) -> anyhow::Result<bool> {
     Ok(mark.and_then(|row| row.get::<_, Option<String>>(0)).is_some_and(|mark| mark == wanted))
 }
 
-async fn migrate(url: &str, migrations: &[(PathBuf, String)]) -> anyhow::Result<()> {
-    let client = connect(url).await?;
-    for (path, sql) in migrations {
-        client.batch_execute(sql).await.map_err(|error| {
-            let detail = error.as_db_error().map_or_else(|| error.to_string(), describe);
-            anyhow::anyhow!("{}: {detail}", path.display())
-        })?;
-    }
-    Ok(())
-}
-
-fn describe(error: &tokio_postgres::error::DbError) -> String {
-    let mut text = format!("{} ({})", error.message(), error.code().code());
-    if let Some(tokio_postgres::error::ErrorPosition::Original(at)) = error.position() {
-        let _ = write!(text, " at character {at}");
-    }
-    if let Some(context) = error.where_() {
-        let _ = write!(text, " in {context}");
-    }
-    text
-}
-
-/// `supabase/sql/NNN_*.sql` in order, with their text.
-fn migrations() -> anyhow::Result<Vec<(PathBuf, String)>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../supabase/sql");
-    let mut paths: Vec<PathBuf> = fs::read_dir(folder)?
-        .flatten()
-        .map(|entry| entry.path())
-        .filter(|path| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.ends_with(".sql") && name.starts_with(|c: char| c.is_ascii_digit())
-        })
-        .collect();
-    paths.sort();
-    paths.into_iter().map(|path| Ok((path.clone(), fs::read_to_string(path)?))).collect()
-}
-
-fn fingerprint(migrations: &[(PathBuf, String)]) -> String {
+/// As `seatpilot migrate` does it, so that the ledger is there too.
+/// Of the migrations as they were when the test was built.
+fn fingerprint() -> String {
     let mut hash = Sha256::new();
-    for (path, sql) in migrations {
-        hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        hash.update([0]);
-        hash.update(sql.as_bytes());
-        hash.update([0]);
+    for migration in MIGRATIONS {
+        for part in [migration.version, migration.name, migration.sql] {
+            hash.update(part);
+            hash.update([0]);
+        }
     }
     hex::encode(hash.finalize())
 }

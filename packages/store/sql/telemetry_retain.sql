@@ -1,0 +1,2 @@
+-- telemetry_retain
+select made, dropped, ids, letters, nonce_slots from telemetry.retain()

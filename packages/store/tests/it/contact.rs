@@ -1,0 +1,81 @@
+//! Contact: found, lost, found again; revocations and publications are heard.
+
+use std::time::{Duration, Instant};
+
+use seatpilot_domain_model::{DeviceScope, ScanAnswer, TokenHash};
+use seatpilot_store::Writes;
+
+use crate::evening::Evening;
+
+#[tokio::test]
+async fn a_revoked_device_is_forgotten_within_five_seconds_and_a_new_one_is_known_at_once() {
+    let evening = Evening::of(0).await;
+    let store = evening.check_ins().await;
+    let mut admin = evening.admin().await;
+    let device = admin.add_device(&evening.tenant, "gate 1", &DeviceScope::default()).await.unwrap();
+    let token = TokenHash::of(device.token.expose_secret().as_bytes());
+    assert_eq!(store.device(token).await.unwrap().unwrap().id, device.id);
+    assert!(store.device(TokenHash::of(b"another")).await.unwrap().is_none());
+    admin.revoke_device(&evening.tenant, device.id).await.unwrap();
+    let revoked = Instant::now();
+    while store.device(token).await.unwrap().is_some() {
+        assert!(revoked.elapsed() < Duration::from_secs(5), "still known");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_published_map_is_served_within_two_seconds() {
+    let evening = Evening::of(0).await;
+    let store = evening.check_ins().await;
+    assert!(store.graph(&evening.tenant, &evening.venue).is_some());
+    let annex = "annex".parse().unwrap();
+    assert!(store.graph(&evening.tenant, &annex).is_none());
+    let map = seatpilot_venue_graph::Venue::demo();
+    evening.admin().await.publish_venue(&evening.tenant, &annex, "Annex", "Europe/Madrid", &map).await.unwrap();
+    let published = Instant::now();
+    while store.graph(&evening.tenant, &annex).is_none() {
+        assert!(published.elapsed() < Duration::from_secs(2), "not served");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn places_that_do_not_belong_together_are_not_known() {
+    let evening = Evening::of(1).await;
+    let store = evening.check_ins().await;
+    let door = evening.door.parse().unwrap();
+    assert!(store.knows_place(&evening.tenant, &evening.venue, &evening.event, &door).await.unwrap());
+    let nowhere = "nowhere".parse().unwrap();
+    assert!(!store.knows_place(&evening.tenant, &evening.venue, &evening.event, &nowhere).await.unwrap());
+    let rival = "rival".parse().unwrap();
+    assert!(!store.knows_place(&rival, &evening.venue, &evening.event, &door).await.unwrap());
+}
+
+#[tokio::test]
+async fn connections_that_the_server_ends_come_back_by_themselves() {
+    let evening = Evening::of(40).await;
+    let store = evening.store("seatpilot_checkin", Writes::CheckIns).await;
+    let owner = evening.db.owner().await;
+    for n in 0..5 {
+        owner
+            .execute(
+                "select pg_terminate_backend(pid) from pg_stat_activity
+                 where datname = current_database() and usename = 'seatpilot_checkin'",
+                &[],
+            )
+            .await
+            .unwrap();
+        let ended = Instant::now();
+        loop {
+            match store.check_in(evening.scan(n)).await {
+                Ok(ScanAnswer::Admitted(_)) => break,
+                // In doubt at first: the retry of the same guest is told who is in.
+                Ok(ScanAnswer::Refused(_)) => break,
+                Ok(other) => panic!("{other:?}"),
+                Err(_) => assert!(ended.elapsed() < Duration::from_secs(5), "not back"),
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
