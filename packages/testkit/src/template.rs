@@ -34,7 +34,10 @@ pub async fn make(url: &str) -> anyhow::Result<()> {
         client.batch_execute(&format!("drop database {TEMPLATE} with (force)")).await?;
     }
     client.batch_execute(&format!("create database {TEMPLATE} template template0")).await?;
-    migrate(&format!("{url}/{TEMPLATE}")).await?;
+    // As `seatpilot migrate` does it, so that the ledger is there too.
+    let mut owner = Admin::connect(&SecretString::new(format!("{url}/{TEMPLATE}"))).await?;
+    owner.migrate(|_| {}).await?;
+    drop(owner);
     // A copy is refused while anybody is connected to the template.
     client
         .batch_execute(&format!("alter database {TEMPLATE} allow_connections false is_template true"))
@@ -54,7 +57,6 @@ async fn is_current(client: &Client, wanted: &str) -> anyhow::Result<bool> {
     Ok(mark.and_then(|row| row.get::<_, Option<String>>(0)).is_some_and(|mark| mark == wanted))
 }
 
-/// As `seatpilot migrate` does it, so that the ledger is there too.
 /// Of the migrations as they were when the test was built.
 fn fingerprint() -> String {
     let mut hash = Sha256::new();
