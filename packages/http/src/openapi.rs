@@ -1,8 +1,8 @@
 //! The OpenAPI 3.1 document of a service: what its `#[derive(OpenApi)]` says, and what all services share.
 
-use std::{fs, io, path::Path};
+use std::{collections::BTreeSet, fs, io, path::Path};
 
-use seatpilot_domain_model::FaultCode;
+use seatpilot_domain_model::{FaultCode, RejectReason};
 use serde_json::{Map, Value, json};
 
 /// The document: the service's own paths and schemas, the probes, the problem document as the answer of
@@ -72,7 +72,9 @@ fn complete(operation: &mut Value) {
 }
 
 fn schemas() -> Value {
-    let codes: Vec<_> = FaultCode::ALL.iter().map(|code| code.as_str()).collect();
+    // An event that is rejected alone answers with its reason as the code.
+    let reasons = RejectReason::ALL.iter().map(|reason| reason.as_str());
+    let codes: BTreeSet<_> = FaultCode::ALL.iter().map(|code| code.as_str()).chain(reasons).collect();
     json!({
         "Problem": {
             "type": "object",

@@ -10,7 +10,7 @@ use actix_web::{
         header::{self, HeaderName, HeaderValue},
     },
 };
-use seatpilot_domain_model::{Fault, FaultCode};
+use seatpilot_domain_model::{Fault, FaultCode, RejectReason};
 use serde_json::{Map, Value, json};
 
 /// The media type of a problem document.
@@ -21,6 +21,7 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 #[derive(Debug)]
 pub struct Problem {
     fault: Box<Fault>,
+    reason: Option<RejectReason>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
@@ -36,6 +37,18 @@ impl Problem {
     #[must_use]
     pub fn replayed(self) -> Self {
         self.with_header(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"))
+    }
+
+    /// Answers for the one telemetry item of a request: its reason stands as `code`, and with it in `type` and
+    /// `title` (contract section 4). The status stays the fault's, which is `schema_violation`'s 422.
+    #[must_use]
+    pub fn for_item(mut self, reason: RejectReason) -> Self {
+        self.reason = Some(reason);
+        self
+    }
+
+    fn code(&self) -> &'static str {
+        self.reason.map_or(self.fault.code().as_str(), RejectReason::as_str)
     }
 
     /// What went wrong.
@@ -57,7 +70,7 @@ impl Problem {
         for (name, value) in &self.headers {
             response.append_header((name, value));
         }
-        response.body(document(&self.fault, status, instance).to_string())
+        response.body(document(&self.fault, self.code(), status, instance).to_string())
     }
 }
 
@@ -66,7 +79,7 @@ pub(crate) const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idem
 
 impl From<Fault> for Problem {
     fn from(fault: Fault) -> Self {
-        Self { fault: Box::new(fault), headers: Vec::new() }
+        Self { fault: Box::new(fault), reason: None, headers: Vec::new() }
     }
 }
 
@@ -95,8 +108,7 @@ impl ResponseError for Problem {
 
 /// The members of RFC 9457, `code`, `errors` where there are any, and the fault's own. A fault cannot
 /// replace the former.
-fn document(fault: &Fault, status: StatusCode, instance: &str) -> Value {
-    let code = fault.code().as_str();
+fn document(fault: &Fault, code: &str, status: StatusCode, instance: &str) -> Value {
     let mut document = Map::new();
     document.extend(fault.members().iter().map(|(name, value)| ((*name).to_owned(), value.clone())));
     document.insert("type".into(), format!("urn:seatpilot:problem:{code}").into());
@@ -148,8 +160,10 @@ pub(crate) fn status_of(code: FaultCode) -> StatusCode {
         | FaultCode::IdempotencyKeyMismatch
         | FaultCode::ScanIdReused
         | FaultCode::ScannedAtOutOfRange
-        | FaultCode::ArrivedAtOutOfRange => StatusCode::UNPROCESSABLE_ENTITY,
-        FaultCode::RateLimited | FaultCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
+        | FaultCode::ArrivedAtOutOfRange
+        // A plan's limit is an item's rejection, not a rate that passes by waiting.
+        | FaultCode::QuotaExceeded => StatusCode::UNPROCESSABLE_ENTITY,
+        FaultCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
         FaultCode::Overloaded | FaultCode::DatabaseUnavailable | FaultCode::NotReady => {
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -206,7 +220,7 @@ mod tests {
         let fault = Fault::new(FaultCode::TicketUnknown, "No such ticket.")
             .with_member("status", 200)
             .with_member("decision", "refused");
-        let document = document(&fault, status_of(fault.code()), "r-1");
+        let document = document(&fault, fault.code().as_str(), status_of(fault.code()), "r-1");
         assert_eq!(
             document,
             json!({
