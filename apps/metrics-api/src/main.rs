@@ -1,2 +1,5 @@
-//! Not written yet.
-fn main() {}
+//! The binary `metrics-api`.
+
+fn main() -> std::process::ExitCode {
+    seatpilot_runtime::run_service(seatpilot_metrics_api_app::run)
+}
