@@ -20,6 +20,7 @@ pub const DEFAULT_TENANT: &str = "demo";
 /// 2 the line makes no sense, 64 the configuration is wrong.
 #[derive(Debug, Parser)]
 #[command(name = "seatpilot", version, about, max_term_width = 110)]
+#[command(after_help = "Example, all of it at once:\n  seatpilot up --once")]
 pub struct Cli {
     /// Which database, which tenant, how to print.
     #[command(flatten)]
@@ -66,19 +67,25 @@ pub enum Command {
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://… seatpilot migrate")]
     Migrate,
     /// Publish a venue's map.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  seatpilot venue import venues/nissan-stadium --tz Asia/Tokyo"
+    )]
     Venue(venue::Command),
     /// Load guest lists, take tickets back, make lists up.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  seatpilot guests import tonight.csv")]
     Guests(guests::command::Command),
     /// Make, list and revoke what scans and pings.
-    #[command(subcommand)]
+    #[command(
+        subcommand,
+        after_help = "Example:\n  seatpilot device add \"North gate, lane 3\" --door north-1"
+    )]
     Device(device::Command),
     /// Make, list and revoke what signs telemetry.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  seatpilot key add acme_gate_01 --scope ingest")]
     Key(key::Command),
     /// Look at the telemetry that was refused and kept.
-    #[command(subcommand)]
+    #[command(subcommand, after_help = "Example:\n  seatpilot dlq list --limit 20")]
     Dlq(dlq::Command),
     /// Sign a body from standard input: print the headers, or a curl line.
     #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \

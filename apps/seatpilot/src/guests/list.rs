@@ -135,7 +135,7 @@ pub fn read(input: impl Read) -> Result<GuestList, ListFault> {
 /// What the writer says.
 pub fn write(out: impl Write, lines: &[GuestLine]) -> io::Result<()> {
     let mut csv = csv::Writer::from_writer(out);
-    csv.write_record(COLUMNS)?;
+    csv.write_record(COLUMNS).map_err(io_error)?;
     for line in lines {
         let doors = line.doors.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(" ");
         let time = |time: Option<jiff::Timestamp>| time.map(|time| time.to_string()).unwrap_or_default();
@@ -151,9 +151,18 @@ pub fn write(out: impl Write, lines: &[GuestLine]) -> io::Result<()> {
             &time(line.valid_from),
             &time(line.valid_until),
             line.profile.map_or("", |profile| profile.as_str()),
-        ])?;
+        ])
+        .map_err(io_error)?;
     }
     csv.flush()
+}
+
+/// The cause itself: a pipe that nobody reads must still be known as one.
+fn io_error(error: csv::Error) -> io::Error {
+    match error.into_kind() {
+        csv::ErrorKind::Io(error) => error,
+        other => io::Error::other(format!("{other:?}")),
+    }
 }
 
 /// Where each of [`COLUMNS`] stands in the list at hand.

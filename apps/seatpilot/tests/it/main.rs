@@ -3,5 +3,8 @@
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails")]
 
 mod command;
+mod database;
+mod generate;
+mod house;
 mod sign;
 mod usage;

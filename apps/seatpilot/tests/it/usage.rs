@@ -3,7 +3,20 @@
 use crate::command::{seatpilot, seatpilot_in};
 
 /// Commands that need a database, complete but for that.
-const NEED_A_DATABASE: &[&[&str]] = &[];
+const NEED_A_DATABASE: &[&[&str]] = &[
+    &["migrate"],
+    &["venue", "import", "."],
+    &["guests", "import", "list.csv"],
+    &["guests", "revoke", "SP-1"],
+    &["guests", "generate", "--event", "derby", "--count", "1", "--venue", "elsewhere"],
+    &["device", "add"],
+    &["device", "list"],
+    &["device", "revoke", "019aa0c4-7a00-7000-8000-000000000001"],
+    &["key", "add"],
+    &["key", "list"],
+    &["key", "revoke", "acme_gate_01"],
+    &["dlq", "list"],
+];
 
 #[test]
 fn a_line_that_makes_no_sense_exits_2_and_says_how_it_would() {
@@ -13,6 +26,18 @@ fn a_line_that_makes_no_sense_exits_2_and_says_how_it_would() {
         &["sign", "--secret", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="],
         &["sign", "--scheme", "md5"],
         &["--tenant", "no slug", "sign"],
+        &["venue", "import"],
+        &["venue", "import", ".", "--tz", "Mars/Olympus"],
+        &["venue", "import", ".", "--id", "no slug"],
+        &["guests", "generate", "--event", "derby"],
+        &["guests", "generate", "--event", "derby", "--count", "0"],
+        &["guests", "revoke"],
+        &["device", "revoke", "1"],
+        &["device", "add", "--channel", "carrier-pigeon"],
+        &["key", "add", "short"],
+        &["key", "add", "acme_gate_01", "--scope", "all"],
+        &["key", "rotate", "acme_gate_01"],
+        &["dlq", "list", "--limit", "0"],
     ] {
         let run = seatpilot(args);
         assert_eq!(run.code, 2, "{args:?}: {run:?}");
@@ -30,7 +55,28 @@ fn every_command_explains_itself_with_an_example() {
     }
 }
 
-const COMMANDS: &[&[&str]] = &[&["sign"]];
+const COMMANDS: &[&[&str]] = &[
+    &[],
+    &["up"],
+    &["venue"],
+    &["guests"],
+    &["device"],
+    &["key"],
+    &["dlq"],
+    &["migrate"],
+    &["venue", "import"],
+    &["guests", "import"],
+    &["guests", "revoke"],
+    &["guests", "generate"],
+    &["device", "add"],
+    &["device", "list"],
+    &["device", "revoke"],
+    &["key", "add"],
+    &["key", "list"],
+    &["key", "revoke"],
+    &["dlq", "list"],
+    &["sign"],
+];
 
 #[test]
 fn without_a_database_a_command_says_in_one_line_how_to_get_one() {
