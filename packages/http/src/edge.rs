@@ -19,6 +19,7 @@ use seatpilot_runtime::{Clock, Shutdown, TraceParent};
 use tracing::Instrument as _;
 
 use crate::{
+    connection::Pace,
     probes::QUIET,
     problem::{PROBLEM_JSON, Problem, fault_of_status, status_of},
     request::{Caller, RequestContext, RequestId},
@@ -45,6 +46,9 @@ pub(crate) async fn edge(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let began = edge.clock.monotonic();
+    if let Some(pace) = request.conn_data::<Pace>() {
+        pace.request_came();
+    }
     let id = RequestId::of(request.headers(), &edge.clock);
     let trace = trace(request.headers());
     let span = tracing::info_span!("request", request_id = id.as_str(), trace_id = %trace.trace_id());
@@ -102,6 +106,11 @@ fn finish(response: ServiceResponse<BoxBody>, id: &RequestId, edge: &Edge) -> Se
     if closing {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
+    ServiceResponse::new(request, seal(response, id))
+}
+
+/// The headers of every answer.
+pub(crate) fn seal(mut response: HttpResponse, id: &RequestId) -> HttpResponse {
     let headers = response.headers_mut();
     if let Ok(id) = HeaderValue::from_str(id.as_str()) {
         headers.insert(X_REQUEST_ID, id);
@@ -110,7 +119,7 @@ fn finish(response: ServiceResponse<BoxBody>, id: &RequestId, edge: &Edge) -> Se
     if !headers.contains_key(header::CACHE_CONTROL) {
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     }
-    ServiceResponse::new(request, response)
+    response
 }
 
 /// An error that actix made: no document of ours, and no page that a handler wrote.

@@ -11,6 +11,7 @@
 
 mod answer;
 mod body;
+mod connection;
 mod credential;
 mod edge;
 mod in_flight;

@@ -22,11 +22,16 @@ impl RequestId {
         &self.0
     }
 
+    /// A new one.
+    pub(crate) fn new(clock: &Clock) -> Self {
+        Self(clock.uuid_v7().to_string().into())
+    }
+
     pub(crate) fn of(headers: &HeaderMap, clock: &Clock) -> Self {
         let mut sent = headers.get_all("x-request-id");
         match (sent.next().and_then(|value| value.to_str().ok()), sent.next()) {
             (Some(id), None) if is_request_id(id) => Self(id.into()),
-            _ => Self(clock.uuid_v7().to_string().into()),
+            _ => Self::new(clock),
         }
     }
 }

@@ -7,21 +7,26 @@ use std::{
     time::Duration,
 };
 
-use actix_web::{App, HttpServer, middleware::from_fn, web::Data};
+use actix_http::{HttpServiceBuilder, KeepAlive};
+use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
+use actix_web::{App, dev::AppConfig, middleware::from_fn, web::Data};
 use seatpilot_metrics_api::Metrics;
 use seatpilot_runtime::{Clock, Readiness, ServiceConfig, Shutdown};
 
+use tokio::net::{TcpSocket, TcpStream};
+
 use crate::{
-    edge::{Edge, edge},
+    connection::Connection,
+    edge::{Edge, edge as edge_of_every_request},
     probes::{self, Probes},
     routes::Routes,
 };
 
 /// How long the head of a request may take.
-const HEAD_DEADLINE: Duration = Duration::from_secs(2);
+pub(crate) const HEAD_DEADLINE: Duration = Duration::from_secs(2);
 /// How long a connection may be idle between requests. Longer than the 60 s of nginx' upstreams, so that
 /// the proxy closes first and never sends into a closing connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(75);
+pub(crate) const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// How long a connection may take to close.
 const DISCONNECT_DEADLINE: Duration = Duration::from_secs(1);
 /// Most connections of one worker.
@@ -52,7 +57,7 @@ pub struct ServeOptions {
 
 /// A server that is bound and will serve: connections wait from now on.
 pub struct Server {
-    inner: actix_web::dev::Server,
+    inner: actix_server::Server,
     address: SocketAddr,
     shutdown: Shutdown,
     readiness: Readiness,
@@ -108,25 +113,53 @@ impl Server {
             all
         };
         metrics.http().add_routes(all_routes().series());
-        let state = Data::new(Edge { clock, shutdown: shutdown.clone(), metrics });
+        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics });
 
-        let server = HttpServer::new(move || {
-            let routes = all_routes();
-            App::new().app_data(state.clone()).wrap(from_fn(edge)).configure(|config| routes.install(config))
-        })
-        .client_request_timeout(HEAD_DEADLINE)
-        .client_disconnect_timeout(DISCONNECT_DEADLINE)
-        .keep_alive(KEEP_ALIVE)
-        .max_connections(CONNECTIONS_MAX)
-        .backlog(BACKLOG)
-        .shutdown_timeout(IN_FLIGHT_SECONDS)
-        // Ours begin the drain instead.
-        .disable_signals()
-        .bind(wanted)
-        .map_err(|error| BindError::new(service, wanted, &error))?;
+        let bound = listen(wanted).map_err(|error| BindError::new(service, wanted, &error))?;
+        let address = bound.local_addr().unwrap_or(wanted);
+        let builder = actix_server::Server::build()
+            .max_concurrent_connections(CONNECTIONS_MAX)
+            .shutdown_timeout(IN_FLIGHT_SECONDS)
+            // Ours begin the drain instead.
+            .disable_signals();
+        let going_down = builder.graceful_shutdown_signal();
+        // What `actix_web::HttpServer` does, around a stream of ours.
+        let inner = builder
+            .listen(service, bound, move || {
+                let (edge, all_routes) = (Arc::clone(&edge), all_routes.clone());
+                let state = Data::from(Arc::clone(&edge));
+                let app = App::new()
+                    .app_data(state)
+                    .wrap(from_fn(edge_of_every_request))
+                    .configure(|config| all_routes().install(config))
+                    .into_factory()
+                    .map_err(|error: actix_web::Error| error.error_response());
+                let going_down = going_down.clone();
+                let http = HttpServiceBuilder::default()
+                    .graceful_shutdown_signal(move || {
+                        let going_down = going_down.clone();
+                        async move { going_down.notified().await }
+                    })
+                    .client_request_timeout(HEAD_DEADLINE)
+                    .client_disconnect_timeout(DISCONNECT_DEADLINE)
+                    .keep_alive(KeepAlive::Timeout(KEEP_ALIVE))
+                    .local_addr(address)
+                    .on_connect_ext(|connection: &Connection<TcpStream>, data| {
+                        data.insert(connection.pace());
+                    })
+                    .h1(map_config(app, |()| AppConfig::default()));
+                fn_service(move |stream: TcpStream| {
+                    // An answer is one write: waiting for more to fill a segment would only delay it.
+                    let _ = stream.set_nodelay(true);
+                    let peer = stream.peer_addr().ok();
+                    std::future::ready(Ok((Connection::new(stream, Arc::clone(&edge)), peer)))
+                })
+                .and_then(http)
+            })
+            .map_err(|error| BindError::new(service, wanted, &error))?
+            .run();
 
-        let address = server.addrs().first().copied().unwrap_or(wanted);
-        Ok(Self { inner: server.run(), address, shutdown, readiness, drain })
+        Ok(Self { inner, address, shutdown, readiness, drain })
     }
 
     /// The address that was bound, with the port that was found where 0 was asked for.
@@ -169,6 +202,15 @@ impl Server {
         tracing::info!("drained");
         ended
     }
+}
+
+/// A listener with a backlog of ours: the standard library's is 128, and gates open all at once.
+fn listen(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    // A restart must not wait for connections of the last process to be forgotten.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)?.into_std()
 }
 
 impl std::fmt::Debug for Server {

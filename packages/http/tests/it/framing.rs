@@ -35,6 +35,10 @@ async fn ambiguous_framing_is_refused_and_smuggles_nothing() {
         let request = format!("POST /scan HTTP/1.1\r\nHost: x\r\n{headers}\r\n0\r\n\r\n{SMUGGLED}");
         let answer = server.raw(request.as_bytes(), PATIENCE).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{headers:?}: {answer}");
+        assert!(
+            answer.contains("application/problem+json") && answer.contains("\"bad_request\""),
+            "{answer}"
+        );
         assert!(!answer.contains("666"), "{headers:?}: {answer}");
         assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{headers:?}: {answer}");
     }

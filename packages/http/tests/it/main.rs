@@ -9,3 +9,4 @@ mod openapi;
 mod probes;
 mod problems;
 mod server;
+mod signals;

@@ -69,8 +69,7 @@ async fn fails() -> Result<Answer, Problem> {
 }
 
 async fn panics() -> Answer {
-    let nothing: Option<Answer> = None;
-    nothing.unwrap()
+    std::panic::panic_any("canary")
 }
 
 async fn refused() -> Result<Answer, Problem> {
@@ -99,7 +98,7 @@ async fn shed(
     Ok(Answer::no_content())
 }
 
-fn routes(routes: &mut Routes, in_flight: &Arc<InFlight>) {
+pub(crate) fn routes(routes: &mut Routes, in_flight: &Arc<InFlight>) {
     routes
         .state(Arc::clone(in_flight))
         .post("/scan", Success::Created, scan)
