@@ -6,10 +6,10 @@ use std::ops::Range;
 use seatpilot_domain_model::{Lang, Profile};
 
 use crate::{
+    answer::{Step, StepKind, Way},
     graph::Graph,
     kind::{AmenityKind, LinkKind, Slope, Threshold},
-    plane,
-    route::{Step, StepKind, Way},
+    naming, plane,
     stretch::{Leg, Stretch},
     venue::{Place, Venue},
     wording::{self, Act, Anchor, Notes},
@@ -100,7 +100,7 @@ impl<'a> Journey<'a> {
             metres += part.metres;
             ms += part.ms;
             let seen = part.landmark.map(|index| &self.graph.venue().landmarks()[index as usize]);
-            let seen = seen.map(|landmark| wording::landmark(lang, landmark));
+            let seen = seen.map(|landmark| naming::landmark(lang, landmark));
             // The same words twice in a row say nothing, be it two toilets side by side.
             let landmark = seen.filter(|landmark| *landmark != last_landmark);
             if let Some(landmark) = &landmark {
@@ -112,7 +112,7 @@ impl<'a> Journey<'a> {
                 duration_s: span(ms_before / 1000.0, ms / 1000.0),
                 from_level: part.from_level,
                 to_level: part.to_level,
-                heading: part.heading.map(|bearing| wording::compass(Lang::En, bearing).to_owned()),
+                heading: part.heading.map(|bearing| naming::compass(Lang::En, bearing).to_owned()),
                 text: wording::sentence(lang, &part.instruction(landmark.as_deref())),
                 landmark,
             });

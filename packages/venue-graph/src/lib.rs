@@ -9,6 +9,7 @@
 //! A [`Graph`] answers the same bytes for the same map, always. What a link costs, and by which source,
 //! stands in `docs/venues.md` and beside the constants of `cost.rs`.
 
+mod answer;
 mod cost;
 mod demo;
 mod destination;
@@ -17,6 +18,7 @@ mod import;
 mod journey;
 mod kind;
 mod lint;
+mod naming;
 mod plane;
 mod route;
 mod search;
@@ -25,6 +27,10 @@ mod stretch;
 mod venue;
 mod wording;
 
+pub use answer::{
+    CollectionType, Feature, FeatureProperties, FeatureType, Geometry, LineString, LineStringType, Route,
+    Step, StepKind, Way,
+};
 pub use destination::{InvalidPlace, PlaceRef};
 pub use graph::{Graph, SNAP_QUERY_M};
 pub use import::{Import, ImportError, Refused, SNAP_PLACE_M, VenueFiles, import_mlit};
@@ -32,8 +38,5 @@ pub use kind::{
     AmenityKind, Direction, Exposure, LandmarkKind, LiftFitness, LinkKind, PlaceKind, Slope, Threshold,
 };
 pub use lint::{LevelReach, Lint, lint};
-pub use route::{
-    CollectionType, Feature, FeatureProperties, FeatureType, Geometry, LineString, LineStringType, Route,
-    RouteFault, RouteQuery, Step, StepKind, Way,
-};
+pub use route::{RouteFault, RouteQuery};
 pub use venue::{Amenity, InvalidVenue, Landmark, Link, Node, Place, Venue};

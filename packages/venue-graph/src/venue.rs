@@ -14,18 +14,20 @@ use crate::kind::{
 const FORMAT: &str = "seatpilot-venue";
 /// Raised when a reader of the old version would misread the new one.
 const VERSION: u32 = 1;
-/// Largest document, in bytes. The stadium with 72,000 seats has about 0.6 MB.
-const DOCUMENT_BYTES_MAX: usize = 64 << 20;
+/// Largest document, in bytes: what the bounds below can add up to. The stadium has 0.8 MB.
+const DOCUMENT_BYTES_MAX: usize = 256 << 20;
 /// Most nodes.
-pub(crate) const NODES_MAX: usize = 100_000;
+pub(crate) const NODES_MAX: usize = 50_000;
 /// Most links.
-pub(crate) const LINKS_MAX: usize = 200_000;
+pub(crate) const LINKS_MAX: usize = 100_000;
 /// Most places: more seats than any house has.
 pub(crate) const PLACES_MAX: usize = 250_000;
 /// Most amenities, and most landmarks.
 pub(crate) const FEATURES_MAX: usize = 50_000;
 /// Most points of one link's line.
 pub(crate) const SHAPE_POINTS_MAX: usize = 2_000;
+/// Most points of all links' lines.
+pub(crate) const POINTS_MAX: usize = 500_000;
 /// Longest name, in characters.
 pub(crate) const NAME_CHARS_MAX: usize = 120;
 /// Longest link, in metres.
@@ -204,7 +206,7 @@ impl Venue {
     /// [`InvalidVenue`] with the first fault; never a panic.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, InvalidVenue> {
         if bytes.len() > DOCUMENT_BYTES_MAX {
-            return Err(invalid("it has over 64 MiB"));
+            return Err(invalid("it has over 256 MiB"));
         }
         let venue: Self = serde_json::from_slice(bytes).map_err(|error| InvalidVenue(error.to_string()))?;
         venue.check()?;
@@ -261,6 +263,7 @@ impl Venue {
         }
         within("nodes", self.nodes.len(), NODES_MAX)?;
         within("links", self.links.len(), LINKS_MAX)?;
+        within("points", self.links.iter().map(|link| link.shape.len()).sum(), POINTS_MAX)?;
         within("places", self.places.len(), PLACES_MAX)?;
         within("amenities", self.amenities.len(), FEATURES_MAX)?;
         within("landmarks", self.landmarks.len(), FEATURES_MAX)?;

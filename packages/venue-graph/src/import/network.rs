@@ -13,8 +13,8 @@ use crate::{
     kind::{Direction, Exposure, LiftFitness, LinkKind, Slope, Threshold},
     plane::Plane,
     venue::{
-        LEVEL_MAX, LINK_M_MAX, LINKS_MAX, Link, NODES_MAX, Node, SHAPE_POINTS_MAX, Survey, is_position,
-        is_slug,
+        LEVEL_MAX, LINK_M_MAX, LINKS_MAX, Link, NODES_MAX, Node, POINTS_MAX, SHAPE_POINTS_MAX, Survey,
+        is_position, is_slug,
     },
 };
 
@@ -118,6 +118,7 @@ pub(super) fn read_links(
     const FILE: &str = "links.geojson";
     let plane = Plane::around(survey.nodes.iter().map(|node| (node.lon, node.lat)));
     let mut seen = HashSet::new();
+    let mut points = 0;
     for Entry { feature, name, .. } in entries(FILE, "link_id", bytes, refused) {
         let mut refuse = |reason: String| {
             refused.push(Refused { file: FILE, feature: name.clone(), reason });
@@ -127,7 +128,11 @@ pub(super) fn read_links(
                 refuse("its link_id is there twice: the first is kept".to_owned());
             }
             Ok(_) if survey.links.len() >= LINKS_MAX => refuse(format!("over {LINKS_MAX} links")),
+            Ok(link) if points + link.shape.len() > POINTS_MAX => {
+                refuse(format!("over {POINTS_MAX} points in all lines"));
+            }
             Ok(link) => {
+                points += link.shape.len();
                 seen.insert(link.id.clone());
                 survey.links.push(link);
             }
