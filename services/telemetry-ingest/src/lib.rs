@@ -1,1 +1,76 @@
-//! Not written yet.
+//! Takes signed telemetry: `POST /v1/events` (contract section 4).
+//!
+//! A request goes through the doors in a fixed order, and the first that stays shut is what is answered: header
+//! grammar, size, key, tag, time, scope, rate ([`authenticate`]), then nonce, JSON and items ([`events`]). What is
+//! not authenticated is counted and never stored; what is authenticated and bad goes to the dead-letter queue, item
+//! by item, in the transaction that stores the good ones. Nobody is answered before it committed.
+
+mod authenticate;
+mod config;
+mod events;
+mod keys;
+mod load;
+mod openapi;
+mod receipts;
+mod state;
+
+use std::sync::Arc;
+
+use seatpilot_http::{Routes, ServeOptions, Server, Success};
+use seatpilot_metrics_api::{Metrics, StoreKind};
+use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, logging};
+use seatpilot_store::{Maps, Store, StoreSettings, Writes};
+
+pub use config::Config;
+pub use openapi::document as openapi_document;
+pub use receipts::{ItemReceipt, Receipts};
+
+use crate::state::{State, follow_tenants};
+
+/// Connections of the reading pool: keys and tenants, all of them cached.
+const POOL_SIZE: usize = 4;
+
+/// The process: configuration, then a server until it is asked to end.
+///
+/// # Errors
+/// Bad configuration, an address that cannot be listened on.
+pub async fn run(process: Process) -> Result<(), Failure> {
+    let Process { environment, clock, shutdown } = process;
+    let config = environment.read(Config::read)?;
+    logging::init(&config.service.service_name, &config.service.log);
+    bind(config, clock, shutdown)?.run().await?;
+    Ok(())
+}
+
+/// A server that listens and waits to be run.
+///
+/// # Errors
+/// A database URL that cannot be used, an address that cannot be listened on.
+pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+    let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
+    metrics.set_store(StoreKind::Postgres);
+    let readiness = Readiness::starting(seatpilot_runtime::StoreKind::Postgres);
+    let store = Store::open(StoreSettings {
+        url: config.database.url.clone(),
+        application_name: config.service.service_name.clone(),
+        writes: Writes::Events,
+        maps: Maps::NotKept,
+        pool_size: POOL_SIZE,
+        readiness: readiness.clone(),
+        clock: clock.clone(),
+    })?;
+    let options = ServeOptions {
+        config: config.service.clone(),
+        version: env!("CARGO_PKG_VERSION"),
+        clock: clock.clone(),
+        shutdown: shutdown.clone(),
+        readiness,
+        metrics: Arc::clone(&metrics),
+        openapi: openapi::document(),
+    };
+    let state = Arc::new(State::new(config, store, metrics, clock));
+    tokio::spawn(follow_tenants(Arc::clone(&state), shutdown));
+    Ok(Server::bind(options, move |routes: &mut Routes| {
+        routes.state(Arc::clone(&state)).post("/v1/events", Success::Accepted, events::post_events);
+    })?)
+}

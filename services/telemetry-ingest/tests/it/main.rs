@@ -1,0 +1,16 @@
+//! The service against a real Postgres, over real sockets.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that fails, fails; and it may read the time"
+)]
+
+mod items;
+mod limits;
+mod openapi;
+mod replays;
+mod service;
+mod signatures;
+mod telling;

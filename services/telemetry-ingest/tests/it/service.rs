@@ -1,0 +1,257 @@
+//! The service under test, its database, and a sender with a key.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::{Duration, Instant},
+};
+
+use jiff::Timestamp;
+use reqwest::header::HeaderMap;
+use seatpilot_domain_model::{KeyScope, TenantId};
+use seatpilot_runtime::{Clock, Environment, SecretBytes, SecretString, Shutdown};
+use seatpilot_signing::{Key, sign_sp1};
+use seatpilot_store::admin::Admin;
+use seatpilot_telemetry_ingest::{Config, bind};
+use seatpilot_testkit::TestDb;
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+/// The path of everything here.
+pub(crate) const PATH: &str = "/v1/events";
+/// The key that [`Service::start`] makes, for tenant `acme`, scope `ingest`.
+pub(crate) const KEY_ID: &str = "acme_gate_01";
+/// Its secret: that of the vectors.
+pub(crate) const SECRET: [u8; 32] = {
+    let mut bytes = [0; 32];
+    let mut at = 0;
+    while at < 32 {
+        bytes[at] = at as u8;
+        at += 1;
+    }
+    bytes
+};
+
+/// A running service, and the database behind it.
+pub(crate) struct Service {
+    pub(crate) db: TestDb,
+    pub(crate) url: String,
+    pub(crate) client: reqwest::Client,
+    shutdown: Shutdown,
+}
+
+/// What was answered.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: HeaderMap,
+    pub(crate) text: String,
+}
+
+/// A signed request, to be sent as often as one likes.
+#[derive(Debug, Clone)]
+pub(crate) struct Signed {
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Signed {
+    /// By SP1, with the key of [`Service::start`], now, with a nonce of its own.
+    pub(crate) fn now(body: impl Into<Vec<u8>>) -> Self {
+        Self::with(body, KEY_ID, &SECRET, Timestamp::now().as_second(), &nonce())
+    }
+
+    /// By SP1.
+    pub(crate) fn with(body: impl Into<Vec<u8>>, key_id: &str, secret: &[u8], ts: i64, nonce: &str) -> Self {
+        let body = body.into();
+        let signature = sign_sp1(&Key::new(secret).unwrap(), "POST", PATH, key_id, ts, nonce, &body).unwrap();
+        Self { headers: signature.map(|(name, value)| (name.to_owned(), value)).into(), body }
+    }
+
+    /// The same, one header's value changed.
+    pub(crate) fn altered(&self, name: &str, value: impl Into<String>) -> Self {
+        let mut altered = self.clone();
+        altered.headers.iter_mut().find(|(header, _)| header == name).unwrap().1 = value.into();
+        altered
+    }
+
+    /// The value of a header.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        &self.headers.iter().find(|(header, _)| header == name).unwrap().1
+    }
+}
+
+/// A nonce that nobody used.
+pub(crate) fn nonce() -> String {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    format!("nonce-{:020}", COUNT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A good event with an id of its own.
+pub(crate) fn event() -> Value {
+    event_with(Uuid::now_v7(), json!({}))
+}
+
+/// A good event.
+pub(crate) fn event_with(id: Uuid, data: Value) -> Value {
+    json!({
+        "id": id, "type": "device.heartbeat", "occurred_at": Timestamp::now().round(jiff::Unit::Millisecond).unwrap(),
+        "venue_id": "arena", "data": data,
+    })
+}
+
+impl Service {
+    /// With a database of its own, tenant `acme` and [`KEY_ID`].
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Clock::system(), &[]).await
+    }
+
+    /// The same, by another clock and with more in its environment.
+    pub(crate) async fn start_with(clock: Clock, variables: &[(&str, &str)]) -> Self {
+        let db = TestDb::new().await;
+        let service = Self::on(db, clock, variables).await;
+        service.add_key("acme", KEY_ID, &SECRET, &[KeyScope::Ingest]).await;
+        service
+    }
+
+    async fn on(db: TestDb, clock: Clock, variables: &[(&str, &str)]) -> Self {
+        let (url, shutdown) = serve(&db, clock, variables).await;
+        Self { db, url, client: reqwest::Client::new(), shutdown }
+    }
+
+    /// A second instance on the same database, until the first ends.
+    pub(crate) async fn second(&self) -> String {
+        let (url, shutdown) = serve(&self.db, Clock::system(), &[]).await;
+        let first = self.shutdown.clone();
+        tokio::spawn(async move {
+            first.begun().await;
+            shutdown.begin();
+        });
+        url
+    }
+
+    pub(crate) async fn admin(&self) -> Admin {
+        Admin::connect(&SecretString::from(self.db.owner_url().as_str())).await.unwrap()
+    }
+
+    pub(crate) async fn add_key(&self, tenant: &str, key_id: &str, secret: &[u8], scopes: &[KeyScope]) {
+        let tenant: TenantId = tenant.parse().unwrap();
+        let mut admin = self.admin().await;
+        admin.ensure_tenant(&tenant, tenant.as_str()).await.unwrap();
+        assert!(admin.put_key(&tenant, key_id, scopes, &SecretBytes::new(secret.to_vec())).await.unwrap());
+    }
+
+    pub(crate) async fn send(&self, signed: &Signed) -> Reply {
+        self.send_to(&self.url, signed).await
+    }
+
+    pub(crate) async fn send_to(&self, url: &str, signed: &Signed) -> Reply {
+        let mut request = self.client.post(format!("{url}{PATH}")).body(signed.body.clone());
+        for (name, value) in &signed.headers {
+            request = request.header(name, value);
+        }
+        reply(request).await
+    }
+
+    /// Signs and sends a body.
+    pub(crate) async fn post(&self, body: impl Into<Vec<u8>>) -> Reply {
+        self.send(&Signed::now(body)).await
+    }
+
+    /// Signs and sends a value.
+    pub(crate) async fn post_json(&self, body: &Value) -> Reply {
+        self.post(body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Reply {
+        reply(self.client.get(format!("{}{path}", self.url))).await
+    }
+
+    /// One number out of the database, asked as its owner.
+    pub(crate) async fn number(&self, sql: &str) -> i64 {
+        self.db.owner().await.query_one(sql, &[]).await.unwrap().get(0)
+    }
+
+    /// Events, dead letters and nonces stored.
+    pub(crate) async fn rows(&self) -> (i64, i64, i64) {
+        (
+            self.number("select count(*) from telemetry.events_raw").await,
+            self.number("select count(*) from telemetry.events_dlq").await,
+            self.number("select count(*) from telemetry.ingest_nonces").await,
+        )
+    }
+
+    /// The value of a series on `/metrics`, by its whole name with labels; 0 for a tenant that came just now.
+    pub(crate) async fn series(&self, series: &str) -> f64 {
+        let metrics = self.get("/metrics").await.text;
+        metrics
+            .lines()
+            .find_map(|line| line.strip_prefix(series))
+            .map_or(0.0, |value| value.trim().parse().unwrap())
+    }
+
+    /// How often something was rejected, of a tenant and for a reason.
+    pub(crate) async fn rejected(&self, tenant: &str, reason: &str) -> f64 {
+        self.series(&format!(r#"seatpilot_ingest_rejected_total{{reason="{reason}",tenant="{tenant}"}}"#))
+            .await
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+impl Reply {
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
+    }
+
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name).map(|value| value.to_str().unwrap())
+    }
+
+    /// The statuses or reasons of the items, in their order.
+    pub(crate) fn verdicts(&self) -> Vec<String> {
+        let body = self.json();
+        let items = body["items"].as_array().unwrap_or_else(|| panic!("no items: {self:?}"));
+        items
+            .iter()
+            .map(|item| item["reason"].as_str().or(item["status"].as_str()).unwrap().to_owned())
+            .collect()
+    }
+
+    /// Checks that this is a problem document of the contract, and gives status and code.
+    pub(crate) fn problem(&self) -> (u16, String) {
+        let body = self.json();
+        assert_eq!(self.header("content-type"), Some("application/problem+json"), "{self:?}");
+        let code = body["code"].as_str().unwrap().to_owned();
+        assert_eq!(body["type"], format!("urn:seatpilot:problem:{code}"));
+        assert_eq!(body["status"], self.status);
+        assert_eq!(body["instance"].as_str(), self.header("x-request-id"));
+        assert!(body["title"].is_string() && body["detail"].is_string());
+        (self.status, code)
+    }
+}
+
+async fn reply(request: reqwest::RequestBuilder) -> Reply {
+    let response = request.send().await.unwrap();
+    let (status, headers) = (response.status().as_u16(), response.headers().clone());
+    Reply { status, headers, text: response.text().await.unwrap() }
+}
+
+async fn serve(db: &TestDb, clock: Clock, variables: &[(&str, &str)]) -> (String, Shutdown) {
+    let database = db.url_as("seatpilot_ingest");
+    let own = [("DATABASE_URL", &*database), ("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")];
+    let config = Environment::of(own.iter().chain(variables).copied()).read(Config::read).unwrap();
+    let shutdown = Shutdown::manual();
+    let server = bind(config, clock, shutdown.clone()).unwrap();
+    let url = server.url();
+    tokio::spawn(server.run());
+    let began = Instant::now();
+    while reqwest::get(format!("{url}/ready")).await.map_or(0, |response| response.status().as_u16()) != 200 {
+        assert!(began.elapsed() < Duration::from_secs(20), "the service is not ready");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    (url, shutdown)
+}
