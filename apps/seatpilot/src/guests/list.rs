@@ -430,4 +430,23 @@ mod tests {
         assert_eq!(refused(&list), [""; 0]);
         assert!(list.lines == lines);
     }
+
+    #[test]
+    fn whatever_the_bytes_no_line_is_lost_without_a_word() {
+        let good = format!("{HEADER}{}", "T-1,derby,\"Ana, B\",2,A,,A-1-1,north-1,,,\r\n".repeat(4));
+        let mut dice = crate::guests::dice::Dice::new(5, 5);
+        for _ in 0..3_000 {
+            let mut bytes = good.clone().into_bytes();
+            for _ in 0..=dice.below(6) {
+                let at = HEADER.len() + dice.below(bytes.len() - HEADER.len());
+                bytes[at] = *dice.pick(b"\",\r\n\0\xff a").unwrap_or(&b' ');
+            }
+            let list = read(bytes.as_slice()).expect("the header is whole");
+            let said = list.lines.len() + list.repeated + list.refused.len();
+            let last = list.refused.iter().map(|line| line.line).max().unwrap_or(1);
+            let line_ends = bytes.iter().filter(|byte| matches!(byte, b'\r' | b'\n')).count();
+            assert!(last as usize <= line_ends + 1, "{list:?}");
+            assert!(said >= 4 || !list.refused.is_empty(), "{list:?} of {bytes:?}");
+        }
+    }
 }

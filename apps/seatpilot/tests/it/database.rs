@@ -1,5 +1,6 @@
 //! The commands that work on a database, against a real one.
 
+use seatpilot_runtime::{Environment, variable};
 use serde_json::json;
 
 use crate::house::{House, write_arena};
@@ -200,4 +201,29 @@ async fn a_guest_list_of_72000_lines_is_loaded_whole() {
     let loaded = house.json(&["guests", "import", "list.csv"]);
     assert_eq!(loaded["new"], 72_000);
     assert_eq!(house.count("select count(*) from ops.tickets where doors <@ '{west,east}'").await, 72_000);
+}
+
+#[tokio::test]
+async fn the_real_stadium_is_published_and_its_guests_know_their_gates() {
+    let mut environment = Environment::process();
+    let Some(venues) = environment.text(&variable::SEATPILOT_VENUES) else {
+        eprintln!("SEATPILOT_VENUES is not set: the stadium was not looked at");
+        return;
+    };
+    // The tests run in the crate's folder, and the variable may be relative to the workspace's.
+    let workspace = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let stadium = workspace.join(venues).join("nissan-stadium");
+    let stadium = stadium.to_str().unwrap();
+    let house = House::empty().await;
+    let published = house.json(&["venue", "import", stadium, "--tz", "Asia/Tokyo"]);
+    assert_eq!((&published["venue_id"], &published["nodes"]), (&json!("nissan-stadium"), &json!(2277)));
+    assert_eq!((&published["links"], &published["places"]), (&json!(2734), &json!(96)));
+    let plan =
+        ["guests", "generate", "--event", "derby", "--count", "2000", "--seed", "7", "--out", "list.csv"];
+    house.json(&plan);
+    let loaded = house.run(&["guests", "import", "list.csv", "--json"]);
+    assert_eq!((loaded.code, loaded.stderr.as_str()), (0, ""), "no door is unknown: {loaded:?}");
+    assert!(house.count("select count(distinct section) from ops.tickets").await == 80);
+    let with_doors = "select count(*) from ops.tickets where cardinality(doors) between 1 and 4";
+    assert!(house.count(with_doors).await > 1_900);
 }

@@ -6,5 +6,6 @@ mod command;
 mod database;
 mod generate;
 mod house;
+mod running;
 mod sign;
 mod usage;
