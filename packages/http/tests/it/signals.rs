@@ -10,7 +10,8 @@ use std::{
 
 use rustix::process::{Pid, Signal, kill_process};
 use seatpilot_http::{InFlight, ServeOptions, Server};
-use seatpilot_runtime::{Failure, Process, ServiceConfig, ServiceDefaults, run_service};
+use seatpilot_runtime::{Failure, Process, ServiceConfig, ServiceDefaults, logging, run_service};
+use serde_json::Value;
 
 use crate::server::{options, routes};
 
@@ -18,6 +19,7 @@ const DEFAULTS: ServiceDefaults = ServiceDefaults { service: "checkin", port: 31
 
 async fn service(process: Process) -> Result<(), Failure> {
     let config = process.environment.read(|env| ServiceConfig::read(env, DEFAULTS))?;
+    logging::init(&config.service_name, &config.log);
     let options = ServeOptions { config, shutdown: process.shutdown, clock: process.clock, ..options(0) };
     options.readiness.reached("013");
     let in_flight = Arc::new(InFlight::new(1));
@@ -131,4 +133,38 @@ fn a_port_in_use_ends_with_1_and_one_sentence() {
         said.contains(&format!("error: checkin cannot listen on 127.0.0.1:{port}: the port is in use")),
         "{said}"
     );
+}
+
+#[test]
+fn logs_carry_the_request_and_nothing_that_a_log_must_not() {
+    let mut child = spawn(&[("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0"), ("SERVICE_NAME", "gate-checkin")]);
+    let address = address(&mut child);
+    let trace = "traceparent: 00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    for (path, headers) in [
+        ("/who?ticket=canary", "Authorization: Bearer canary\r\nx-request-id: r-1".to_owned()),
+        ("/nothing/canary", "x-request-id: r-2".to_owned()),
+        ("/fails", format!("x-request-id: r-3\r\n{trace}")),
+    ] {
+        let mut stream = TcpStream::connect(&address).unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n\r\n").unwrap();
+        answer(stream);
+    }
+    signal(&child, Signal::TERM);
+    let mut text = String::new();
+    child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    child.wait().unwrap();
+
+    let lines: Vec<Value> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    assert!(lines.iter().all(|line| line["service"] == "gate-checkin"), "{text}");
+    let of = |id: &str| lines.iter().filter(|line| line["request_id"] == id).collect::<Vec<_>>();
+    let who = of("r-1");
+    assert_eq!(who.len(), 1, "{text}");
+    assert_eq!((&who[0]["route"], &who[0]["status"]), (&"/who".into(), &200.into()));
+    assert_eq!((&who[0]["tenant"], &who[0]["caller"]), (&"demo".into(), &"device-1".into()));
+    assert_eq!(of("r-2")[0]["route"], "unmatched");
+    let failed = of("r-3");
+    assert_eq!(failed.len(), 2, "the failure once, the access line once: {text}");
+    assert!(failed[0]["error"].as_str().unwrap().contains("hunter2"), "the cause is for the log");
+    assert_eq!(failed[0]["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+    assert!(who.iter().chain(&of("r-2")).all(|line| !line.to_string().contains("canary")), "{text}");
 }

@@ -19,6 +19,10 @@ fn the_example_is_the_table_of_variables() {
 
 #[test]
 fn every_variable_stands_in_the_example_once_and_no_other_does() {
+    if Environment::process().text(&variable::UPDATE).is_some() {
+        // The other test is just writing the file.
+        return;
+    }
     let text = std::fs::read_to_string(file()).unwrap();
     let assignments: Vec<_> = text
         .lines()
