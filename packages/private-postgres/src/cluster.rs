@@ -79,7 +79,11 @@ impl Cluster {
                 (Tcp::Port(port), _) | (Tcp::Free, Some(port)) => Some(port),
                 (Tcp::Free, None) => Some(free_port()?),
             };
-            let server = Server::spawn(self.command(port)?, &self.log_path()).await?;
+            let orphaned = match self.options.lifetime {
+                Lifetime::Owned => Orphaned::Stops,
+                Lifetime::Touched { .. } => Orphaned::Stays,
+            };
+            let server = Server::spawn(self.command(port)?, &self.log_path(), orphaned).await?;
             match self.ready(&server, port).await {
                 Ok(()) => {
                     (self.port, self.server) = (port, Some(server));
@@ -105,6 +109,28 @@ impl Cluster {
                 }
             }
         }
+    }
+
+    /// Makes a database, unless it is there. The name must need no quoting.
+    ///
+    /// # Errors
+    /// What the server answered.
+    pub async fn ensure_database(&self, name: &str) -> Result<(), Error> {
+        let failed = |error: tokio_postgres::Error| Error::Io {
+            what: format!("cannot make the database {name}"),
+            source: std::io::Error::other(error),
+        };
+        let (client, connection) =
+            tokio_postgres::connect(&self.url("postgres"), NoTls).await.map_err(failed)?;
+        let driver = tokio::spawn(connection);
+        let known = client.query_opt("select from pg_database where datname = $1", &[&name]).await;
+        if known.map_err(failed)?.is_none() {
+            client.batch_execute(&format!("create database {name}")).await.map_err(failed)?;
+        }
+        drop(client);
+        // Ends with the client: afterwards nobody is connected.
+        let _ = driver.await;
+        Ok(())
     }
 
     /// Stops the server: fast, then immediately, then by force; returns when it is reaped.

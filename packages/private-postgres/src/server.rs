@@ -13,10 +13,14 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use tokio::sync::watch;
 
 use crate::Error;
+use crate::account::Orphaned;
 use crate::log::{Tail, keep};
 
 /// The last lines of a server that ended are waited for so long: a backend may hold the pipe a little longer.
 const LAST_WORDS_WITHIN: Duration = Duration::from_millis(300);
+
+/// An immediate shutdown writes nothing.
+const GIVEN_UP_WITHIN: Duration = Duration::from_secs(5);
 
 /// A running (or ended) server.
 #[derive(Debug)]
@@ -26,12 +30,26 @@ pub(crate) struct Server {
     alive: Arc<Mutex<bool>>,
     exit: watch::Receiver<Option<ExitStatus>>,
     tail: Tail,
+    orphaned: Orphaned,
+}
+
+impl Drop for Server {
+    /// A start that was given up half way: whoever stops the server in good order has waited for its end before.
+    fn drop(&mut self) {
+        if self.orphaned == Orphaned::Stops && self.ended().is_none() {
+            self.signal(Signal::QUIT);
+            if !self.wait_blocking(GIVEN_UP_WITHIN) {
+                self.signal(Signal::KILL);
+                self.wait_blocking(GIVEN_UP_WITHIN);
+            }
+        }
+    }
 }
 
 impl Server {
     /// Spawns the command as the leader of a process group of its own: a Ctrl-C on the terminal is for the owner,
     /// who stops the server last.
-    pub(crate) async fn spawn(mut command: Command, log: &Path) -> Result<Self, Error> {
+    pub(crate) async fn spawn(mut command: Command, log: &Path, orphaned: Orphaned) -> Result<Self, Error> {
         let program = Path::new(command.get_program()).to_owned();
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).process_group(0);
         let tail = Tail::default();
@@ -78,7 +96,7 @@ impl Server {
                 });
             }
         };
-        Ok(Self { pid, alive, exit, tail })
+        Ok(Self { pid, alive, exit, tail, orphaned })
     }
 
     pub(crate) fn pid(&self) -> i32 {

@@ -37,7 +37,12 @@ impl DataDir {
             let mode = if rustix::process::geteuid().is_root() { 0o711 } else { 0o700 };
             fs::set_permissions(&path, fs::Permissions::from_mode(mode)).map_err(named)?;
         }
-        let lock = OpenOptions::new().create(true).append(true).mode(0o600).open(path.join("lock")).map_err(named)?;
+        let lock = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(path.join("lock"))
+            .map_err(named)?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) => {}
             Err(rustix::io::Errno::WOULDBLOCK) => {

@@ -62,7 +62,8 @@ pub(super) async fn start_private(
 pub(super) async fn migrate(database: &Database, secrets: &Secrets) -> Result<Admin, Failure> {
     let step = Progress::begin("schema");
     let connected = Admin::connect(&database.url).await;
-    let mut admin = connected.map_err(|error| Failure::from(error).while_doing("the database does not answer"))?;
+    let mut admin =
+        connected.map_err(|error| Failure::from(error).while_doing("the database does not answer"))?;
     let applied = admin.migrate(|_| {}).await?.len();
     for role in SERVICE_ROLES {
         admin.set_role_password(role, &secrets.role_password(role, database.given.as_ref())).await?;
@@ -79,7 +80,11 @@ pub(super) async fn migrate(database: &Database, secrets: &Secrets) -> Result<Ad
 ///
 /// # Errors
 /// Where the URL is none.
-pub(super) fn url_as(owner: &SecretString, role: &str, password: &SecretString) -> Result<SecretString, Failure> {
+pub(super) fn url_as(
+    owner: &SecretString,
+    role: &str,
+    password: &SecretString,
+) -> Result<SecretString, Failure> {
     let (owner, password) = (owner.expose_secret(), password.expose_secret());
     if let Some((scheme, rest)) = owner.split_once("://") {
         let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -91,7 +96,9 @@ pub(super) fn url_as(owner: &SecretString, role: &str, password: &SecretString) 
         // Of a word that comes twice the last one counts.
         return Ok(SecretString::new(format!("{owner} user={role} password={password}")));
     }
-    Err(Failure::Configuration(vec!["DATABASE_URL must be postgres://user:password@host:port/database".to_owned()]))
+    Err(Failure::Configuration(vec![
+        "DATABASE_URL must be postgres://user:password@host:port/database".to_owned(),
+    ]))
 }
 
 /// Where `scripts/up.sh` puts a server that it had to fetch: `target/tools`, seen from `target/release`.
@@ -110,11 +117,17 @@ mod tests {
             let url = url_as(&SecretString::from(owner), "seatpilot_kpi", &SecretString::from("pw"));
             url.map(|url| url.expose_secret().clone()).expect("a URL")
         };
-        assert_eq!(to("postgres://o:p%40q@db:5433/x?sslmode=disable"), "postgres://seatpilot_kpi:pw@db:5433/x?sslmode=disable");
+        assert_eq!(
+            to("postgres://o:p%40q@db:5433/x?sslmode=disable"),
+            "postgres://seatpilot_kpi:pw@db:5433/x?sslmode=disable"
+        );
         assert_eq!(to("postgresql://db"), "postgresql://seatpilot_kpi:pw@db");
         assert_eq!(to("postgres://a@h1,h2/x"), "postgres://seatpilot_kpi:pw@h1,h2/x");
         let words = to("host=/tmp user=owner password=s dbname=x");
         let config: tokio_postgres::Config = words.parse().expect("words");
-        assert_eq!((config.get_user(), config.get_password()), (Some("seatpilot_kpi"), Some("pw".as_bytes())));
+        assert_eq!(
+            (config.get_user(), config.get_password()),
+            (Some("seatpilot_kpi"), Some("pw".as_bytes()))
+        );
     }
 }

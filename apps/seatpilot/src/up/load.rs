@@ -54,7 +54,10 @@ pub(super) fn map(path: Option<&PathBuf>) -> Result<Map, Failure> {
     let venue = read.venue.map_err(|error| Failure::new(error).while_doing(path.display()))?;
     read.refused.iter().take(NAMED_MAX).for_each(|feature| say(format!("left out: {feature}")));
     if read.refused.len() > NAMED_MAX {
-        say(format!("left out: {} more; `seatpilot venue import` names them all", read.refused.len() - NAMED_MAX));
+        say(format!(
+            "left out: {} more; `seatpilot venue import` names them all",
+            read.refused.len() - NAMED_MAX
+        ));
     }
     let name = path.file_name().map_or_else(|| id.to_string(), |name| name.to_string_lossy().into_owned());
     Ok(Map { id, name, venue })
@@ -74,7 +77,9 @@ pub(super) fn guest_list(path: &Path) -> Result<Vec<GuestLine>, Failure> {
             path.display(),
             list.refused.len()
         ))),
-        None if list.lines.is_empty() => Err(Failure::new(format!("{}: the list has no guests", path.display()))),
+        None if list.lines.is_empty() => {
+            Err(Failure::new(format!("{}: the list has no guests", path.display())))
+        }
         None => Ok(list.lines),
     }
 }
@@ -83,7 +88,11 @@ pub(super) fn guest_list(path: &Path) -> Result<Vec<GuestLine>, Failure> {
 ///
 /// # Errors
 /// What the database says.
-pub(super) async fn publish(admin: &mut Admin, tenant: &TenantId, map: Map) -> Result<(VenueId, Graph), Failure> {
+pub(super) async fn publish(
+    admin: &mut Admin,
+    tenant: &TenantId,
+    map: Map,
+) -> Result<(VenueId, Graph), Failure> {
     let Map { id, name, venue } = map;
     let step = Progress::begin(format!("venue {id}"));
     admin.ensure_tenant(tenant, tenant.as_str()).await?;
@@ -173,7 +182,11 @@ pub(super) async fn make_up(
     if let Some(data_dir) = remember {
         data_dir.write(MADE_UP_FILE, &serde_json::to_vec(&made).map_err(Failure::new)?)?;
     }
-    step.done(format!("event {event}, {} new, {} as before", imported.new, imported.unchanged + imported.used));
+    step.done(format!(
+        "event {event}, {} new, {} as before",
+        imported.new,
+        imported.unchanged + imported.used
+    ));
     Ok(event)
 }
 
@@ -243,13 +256,15 @@ pub(super) fn seating_at(graph: &Graph, door: &str, nth: usize) -> Option<Seatin
     let doors = vec![door.parse().ok()?];
     let (section, table, seats) = match kind {
         PlaceKind::Section => (place.id.parse().ok(), None, Seats::Rows { wide: 24 }),
-        PlaceKind::Table => {
-            (place.section.as_deref().and_then(|id| id.parse().ok()), place.id.parse().ok(), Seats::Table { chairs: 10 })
-        }
-        _ => (None, None, Seats::Named(vec![place.id.parse().ok()?])),
+        PlaceKind::Table => (
+            place.section.as_deref().and_then(|id| id.parse().ok()),
+            place.id.parse().ok(),
+            Seats::Table { chairs: 10 },
+        ),
+        // The generator wants seats side by side; a party is told its first one.
+        _ => (None, None, Seats::Named(vec![place.id.parse().ok()?; 8])),
     };
-    let block =
-        crate::guests::Block { section, table, seats, step_free_doors: Vec::new(), doors };
+    let block = crate::guests::Block { section, table, seats, step_free_doors: Vec::new(), doors };
     Some(Seating { blocks: vec![block] })
 }
 

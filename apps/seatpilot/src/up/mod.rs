@@ -1,8 +1,52 @@
 //! `seatpilot up`: everything that one box needs, from the database to the first guest in a seat.
+//!
+//! ```text
+//! arguments, files, ports ─▶ database ─▶ schema ─▶ venue, guests ─▶ services ─▶ own guests ─▶ state.json
+//! ```
+//!
+//! What can be known to be wrong is found before anything is started. Whatever was started is taken down again in
+//! the opposite order, however it ends: services drain, then Postgres stops.
 
-use std::path::PathBuf;
+mod data_dir;
+mod database;
+mod door;
+mod journey;
+mod load;
+mod progress;
+mod report;
+mod secrets;
+mod service;
+mod supervisor;
 
-use crate::{cli::Global, failure::Failure};
+use std::{ffi::OsString, path::PathBuf, time::Duration};
+
+use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId};
+use seatpilot_private_postgres::Cluster;
+use seatpilot_runtime::{
+    Clock, DatabaseConfig, Deployment, Environment, SecretString, Shutdown, metrics_ingest_keys, variable,
+};
+use seatpilot_store::admin::Admin;
+
+use self::{
+    data_dir::DataDir,
+    database::Database,
+    door::Doors,
+    journey::{Guests, Stage},
+    progress::{Progress, say},
+    secrets::{Secrets, admin_token},
+    service::{Ports, Service},
+    supervisor::{OnDeath, Plan, Supervisor},
+};
+use crate::{
+    cli::{DEFAULT_TENANT, Global},
+    failure::Failure,
+    state::{IngestKey, STATE_FILE, State},
+};
+
+/// There is no balancer in front that would have to notice a drain first.
+const DRAIN_MS: &str = "300";
+/// The pause before a private Postgres that died is started again.
+const POSTGRES_PAUSE: Duration = Duration::from_millis(500);
 
 /// What `up` is told; `--data-dir`, `--json` and `DATABASE_URL` are in [`Global`].
 #[derive(Debug, Clone, clap::Args)]
@@ -13,7 +57,7 @@ pub struct Args {
     /// The guest list to load; without it guests are made for the venue.
     #[arg(long, value_name = "CSV")]
     pub guests: Option<PathBuf>,
-    /// Stop after the first guest is seated: exit 0 only if all of it worked.
+    /// Stop after guests of its own are seated, one by each of up to four doors: exit 0 only if all of it worked.
     #[arg(long)]
     pub once: bool,
     /// Take free ports instead of the fixed ones.
@@ -24,10 +68,243 @@ pub struct Args {
     pub demo: bool,
 }
 
+/// What the environment says.
+struct Settings {
+    database_url: Option<SecretString>,
+    postgres_bin: Option<PathBuf>,
+    jwt_secret: Option<SecretString>,
+    metrics_keys: Vec<SecretString>,
+    drain_ms: Option<String>,
+}
+
+impl Settings {
+    fn read(env: &mut Environment) -> Self {
+        let deployment = Deployment::read(env);
+        Self {
+            database_url: DatabaseConfig::optional(env).map(|config| config.url),
+            postgres_bin: env.text(&variable::SEATPILOT_PG_BIN).map(PathBuf::from),
+            jwt_secret: env.secret(&variable::SUPABASE_JWT_SECRET),
+            metrics_keys: metrics_ingest_keys(env, deployment),
+            drain_ms: env.text(&variable::SEATPILOT_DRAIN_MS),
+        }
+    }
+}
+
+/// What was started, and is to be taken down.
+#[derive(Default)]
+struct Started {
+    data_dir: Option<DataDir>,
+    cluster: Option<Cluster>,
+    services: Option<Supervisor>,
+}
+
 /// Runs it.
 ///
 /// # Errors
-/// [`Failure`] with why it did not come up.
-pub async fn run(_args: Args, _global: &Global) -> Result<(), Failure> {
-    Err(Failure::new("`up` is not built yet"))
+/// [`Failure`] with why it did not come up, or what died.
+pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
+    let shutdown = Shutdown::for_command()?;
+    let settings = Environment::process().read(Settings::read)?;
+    let mut started = Started::default();
+    let outcome = tokio::select! {
+        outcome = start(&mut started, &args, global, &settings) => outcome,
+        () = shutdown.begun() => Err(Failure::new("stopped before everything was up")),
+    };
+    let outcome = match outcome {
+        Ok(()) if !args.once => stay(&mut started, &shutdown).await,
+        outcome => outcome,
+    };
+    let taken_down = tokio::select! {
+        taken_down = take_down(&mut started) => taken_down,
+        // Dropped, services are killed and Postgres is stopped at once.
+        () = shutdown.insisted() => Err(Failure::new("stopped without draining")),
+    };
+    outcome.and(taken_down)
+}
+
+/// Brings everything up and sends the first guests.
+async fn start(
+    started: &mut Started,
+    args: &Args,
+    global: &Global,
+    settings: &Settings,
+) -> Result<(), Failure> {
+    let output = global.output();
+    let tenant: TenantId = match &global.tenant {
+        Some(tenant) => tenant.clone(),
+        None => DEFAULT_TENANT.parse().map_err(Failure::new)?,
+    };
+    let binaries = service::binaries()?;
+    let list = args.guests.as_deref().map(load::guest_list).transpose()?;
+    let map = load::map(args.venue.as_ref())?;
+    let ports = if args.free_ports { Ports::free()? } else { Ports::fixed()? };
+    let data_dir = started.data_dir.insert(DataDir::open(&global.data_dir())?);
+    let secrets = Secrets::of(data_dir)?;
+
+    let database = match &settings.database_url {
+        Some(url) => Database { url: url.clone(), given: Some(url.clone()) },
+        None => {
+            let bin = settings.postgres_bin.as_deref();
+            let (cluster, database) = database::start_private(data_dir, &secrets, bin).await?;
+            started.cluster = Some(cluster);
+            database
+        }
+    };
+    let mut admin = database::migrate(&database, &secrets).await?;
+    let (venue_id, graph) = load::publish(&mut admin, &tenant, map).await?;
+    let event_id = match list {
+        Some(lines) => load::load_list(&mut admin, &tenant, &venue_id, lines).await?,
+        None => {
+            let seed = secrets.guests_seed(database.given.as_ref());
+            // Of a database that was given we do not know what happened to it since.
+            let remember = database.given.is_none().then_some(&*data_dir);
+            load::make_up(&mut admin, &tenant, &venue_id, &graph, seed, remember).await?
+        }
+    };
+    credentials(&mut admin, &tenant, &secrets).await?;
+
+    let jwt_secret =
+        settings.jwt_secret.clone().unwrap_or_else(|| SecretString::from(secrets.jwt_secret.as_str()));
+    let metrics_key =
+        settings.metrics_keys.first().map_or(secrets.metrics_key.as_str(), |key| key.expose_secret());
+    let mut plans = Vec::new();
+    for (service, program) in Service::ALL.into_iter().zip(binaries) {
+        let role = service.role();
+        let password = secrets.role_password(role, database.given.as_ref());
+        let url = database::url_as(&database.url, role, &password)?;
+        let drain = settings.drain_ms.as_deref().unwrap_or(DRAIN_MS);
+        let env = [
+            ("PORT", ports.of(service).to_string()),
+            ("BIND", "127.0.0.1".to_owned()),
+            ("DATABASE_URL", url.expose_secret().clone()),
+            ("METRICS_INGEST_KEY", all_keys(settings, metrics_key)),
+            ("SUPABASE_JWT_SECRET", jwt_secret.expose_secret().clone()),
+            ("SEATPILOT_DRAIN_MS", drain.to_owned()),
+        ];
+        let env = env.map(|(name, value)| (name, OsString::from(value))).to_vec();
+        plans.push(Plan { service, program, env, log: data_dir.log(service.name()) });
+    }
+    let on_death = if args.once { OnDeath::Fail } else { OnDeath::Restart };
+    let services = started.services.insert(Supervisor::start(plans, on_death));
+
+    let clock = Clock::system();
+    let doors =
+        Doors::new(ports, &secrets.device_token, &secrets.key_id, secrets.key_bytes()?, clock.clone())?;
+    let state = State {
+        urls: ports.urls(),
+        database_url: database.url.expose_secret().clone(),
+        tenant_id: tenant.clone(),
+        venue_id: venue_id.clone(),
+        event_id,
+        device_token: secrets.device_token.clone(),
+        ingest_key: IngestKey { key_id: secrets.key_id.clone(), secret: secrets.key_secret.clone() },
+        metrics_key: metrics_key.to_owned(),
+        admin_token: admin_token(&jwt_secret, &tenant, clock.uuid_v7(), clock.now().as_second()),
+    };
+
+    let kpi_role = Service::KpiRefresher.role();
+    let kpi_url =
+        database::url_as(&database.url, kpi_role, &secrets.role_password(kpi_role, database.given.as_ref()))?;
+    let seated = async {
+        ready(&doors).await?;
+        if database.given.is_some() && !args.demo {
+            return Ok(None);
+        }
+        let step = Progress::begin("guests of our own");
+        let stage = Stage {
+            admin: &mut admin,
+            doors: &doors,
+            tenant: &tenant,
+            venue: &venue_id,
+            graph: &graph,
+            kpi_url,
+            seed: secrets::fresh_seed()?,
+        };
+        let guests = if args.once { Guests::OneADoor } else { Guests::One };
+        let journey = journey::travel(stage, guests).await?;
+        match &journey {
+            Some(journey) => step.done(format!("{} let in and seated", journey.seated.len())),
+            None if args.once => {
+                return Err(Failure::new(format!(
+                    "venue {venue_id} names no door, so nobody can be let in: add a places.csv with doors"
+                )));
+            }
+            None => step.done("none, for the map names no door (a places.csv would)"),
+        }
+        Ok(journey)
+    };
+    let journey = tokio::select! {
+        journey = seated => journey?,
+        why = services.failed() => return Err(Failure::new(why)),
+    };
+    // From here on nobody is connected as owner.
+    drop(admin);
+    data_dir.write(STATE_FILE, &serde_json::to_vec_pretty(&state).map_err(Failure::new)?)?;
+    report::print(output, &state, journey.as_ref())
+}
+
+/// The keys that metrics-api takes: those of the environment, or ours.
+fn all_keys(settings: &Settings, own: &str) -> String {
+    let given: Vec<&str> = settings.metrics_keys.iter().map(|key| key.expose_secret().as_str()).collect();
+    if given.is_empty() { own.to_owned() } else { given.join(",") }
+}
+
+/// The device and the key of `state.json`.
+async fn credentials(admin: &mut Admin, tenant: &TenantId, secrets: &Secrets) -> Result<(), Failure> {
+    let token = SecretString::from(secrets.device_token.as_str());
+    admin.put_device(tenant, "seatpilot up", &DeviceScope::default(), &token).await?;
+    let scopes = [KeyScope::Ingest, KeyScope::Arrive];
+    // Not made where it is there since an earlier start.
+    admin.put_key(tenant, &secrets.key_id, &scopes, &secrets.key_bytes()?).await?;
+    Ok(())
+}
+
+/// Waits until all of them are.
+async fn ready(doors: &Doors) -> Result<(), Failure> {
+    let step = Progress::begin("services");
+    for service in Service::ALL {
+        doors.ready(service).await?;
+    }
+    let names = Service::ALL.map(|service| format!("{} {}", service.name(), doors.ports.of(service)));
+    step.done(names.join(", "));
+    Ok(())
+}
+
+/// Keeps everything running until it is asked to end.
+async fn stay(started: &mut Started, shutdown: &Shutdown) -> Result<(), Failure> {
+    say("Everything runs; Ctrl-C stops it.");
+    let Some(services) = &mut started.services else { return Ok(()) };
+    loop {
+        let postgres_ended = async {
+            match &started.cluster {
+                Some(cluster) => cluster.ended().await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = shutdown.begun() => return Ok(()),
+            why = services.failed() => return Err(Failure::new(why)),
+            () = postgres_ended => {}
+        }
+        say("Postgres ended: it is started again");
+        tokio::select! {
+            () = shutdown.begun() => return Ok(()),
+            () = tokio::time::sleep(POSTGRES_PAUSE) => {}
+        }
+        if let Some(cluster) = &mut started.cluster {
+            cluster.start_again().await.map_err(Failure::new)?;
+        }
+    }
+}
+
+/// Services first, for they drain into the database.
+async fn take_down(started: &mut Started) -> Result<(), Failure> {
+    let removed = started.data_dir.as_ref().map_or(Ok(()), |data_dir| data_dir.remove(STATE_FILE));
+    if let Some(services) = started.services.take() {
+        services.drain().await;
+    }
+    if let Some(cluster) = &mut started.cluster {
+        cluster.stop().await;
+    }
+    removed
 }

@@ -18,7 +18,8 @@ impl Progress {
     /// Begins a step.
     pub(super) fn begin(name: impl Into<String>) -> Self {
         let name = name.into();
-        let spinner = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
+        let spinner =
+            if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
         spinner.set_message(format!("{name} …"));
         spinner.enable_steady_tick(Duration::from_millis(100));
         Self { name, begun: Instant::now(), spinner }

@@ -80,7 +80,8 @@ impl Secrets {
 
     /// The secret bytes of the ingest key.
     pub(super) fn key_bytes(&self) -> Result<SecretBytes, Failure> {
-        let damaged = |_| Failure::new(format!("{SECRETS_FILE} in the data directory is damaged: restore it"));
+        let damaged =
+            |_| Failure::new(format!("{SECRETS_FILE} in the data directory is damaged: restore it"));
         STANDARD.decode(&self.key_secret).map(SecretBytes::new).map_err(damaged)
     }
 
@@ -90,7 +91,8 @@ impl Secrets {
         match given {
             None => SecretString::from(self.role_passwords.get(role).map(String::as_str).unwrap_or_default()),
             Some(url) => {
-                let tag = tag(url.expose_secret().as_bytes(), format!("seatpilot role password:{role}").as_bytes());
+                let tag =
+                    tag(url.expose_secret().as_bytes(), format!("seatpilot role password:{role}").as_bytes());
                 SecretString::new(URL_SAFE_NO_PAD.encode(tag))
             }
         }
@@ -104,6 +106,14 @@ impl Secrets {
             u64::from_le_bytes([a, b, c, d, e, f, g, h])
         })
     }
+}
+
+/// A seed that nobody can guess.
+///
+/// # Errors
+/// Where the operating system has none.
+pub(super) fn fresh_seed() -> Result<u64, Failure> {
+    random().map(u64::from_le_bytes)
 }
 
 /// An administrator's token (HS256) for a tenant, from `now` in Unix seconds.
@@ -125,7 +135,8 @@ pub(super) fn admin_token(secret: &SecretString, tenant: &TenantId, subject: Uui
 /// HMAC-SHA256.
 fn tag(key: &[u8], message: &[u8]) -> [u8; 32] {
     // A key of any length is taken (RFC 2104): the error has no occasion.
-    Hmac::<Sha256>::new_from_slice(key).map_or([0; 32], |mac| mac.chain_update(message).finalize().into_bytes().into())
+    Hmac::<Sha256>::new_from_slice(key)
+        .map_or([0; 32], |mac| mac.chain_update(message).finalize().into_bytes().into())
 }
 
 fn random<const N: usize>() -> Result<[u8; N], Failure> {

@@ -101,11 +101,12 @@ async fn keep(plan: Plan, on_death: OnDeath, mut stop: watch::Receiver<bool>, te
             }
         };
         let ended = tokio::select! {
-            ended = plan.watch(&mut child) => ended,
-            _ = stop.wait_for(|stop| *stop) => {
-                drain(&mut child).await;
-                return;
-            }
+            ended = plan.watch(&mut child) => Some(ended),
+            () = asked(&mut stop) => None,
+        };
+        let Some(ended) = ended else {
+            drain(&mut child).await;
+            return;
         };
         let name = plan.service.name();
         let code = ended.as_ref().ok().and_then(ExitStatus::code);
@@ -122,10 +123,15 @@ async fn keep(plan: Plan, on_death: OnDeath, mut stop: watch::Receiver<bool>, te
         let _ = writeln!(io::stderr(), "{name} ended ({how}): started again in {} ms", pause.as_millis());
         tokio::select! {
             () = sleep(pause) => {}
-            _ = stop.wait_for(|stop| *stop) => return,
+            () = asked(&mut stop) => return,
         }
         pause = (pause * 2).min(PAUSE_MAX);
     }
+}
+
+/// Waits until the end is asked for, or nobody is left to ask.
+async fn asked(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
 }
 
 impl Plan {
@@ -215,7 +221,8 @@ mod tests {
     fn plan(folder: &Path, script: &str) -> Plan {
         let program = folder.join("service");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).expect("written");
-        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).expect("mode");
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .expect("mode");
         Plan { service: Service::Checkin, program, env: Vec::new(), log: folder.join("log") }
     }
 
