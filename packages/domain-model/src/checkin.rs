@@ -199,8 +199,6 @@ pub enum ScanAnswer {
         /// How many it admits.
         ticket_admits: u8,
     },
-    /// Venue, event or door are not the tenant's, or do not belong together.
-    UnknownPlace,
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod credential;
 mod event;
 mod fault;
 mod id;
+pub mod member;
 mod outcome;
 pub mod strict_json;
 mod time;

@@ -6,6 +6,7 @@
 use std::{sync::Weak, time::Duration};
 
 use futures_util::future::poll_fn;
+use seatpilot_runtime::ReadinessState;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
@@ -77,6 +78,10 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     {
         let Some(inner) = store.upgrade() else { return Ok(()) };
         inner.forget_everything();
+        // After an outage the reader answers nobody, us included, until it is over.
+        if matches!(inner.readiness.state(), ReadinessState::Degraded { .. }) {
+            inner.readiness.reached(&version);
+        }
         inner.look_around().await?;
         inner.readiness.reached(&version);
         tracing::info!(schema_version = version, "reached the database");

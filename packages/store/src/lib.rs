@@ -13,18 +13,23 @@ mod credentials;
 mod error;
 mod events;
 mod keeper;
+pub mod keys;
 mod kpi;
 mod places;
 mod reader;
 mod sessions;
 mod writer;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Mutex, OnceLock, PoisonError},
+    time::Duration,
+};
 
 use seatpilot_domain_model::{
     ArrivalPing, CheckIn, Device, DoorId, EventId, Nonce, ScanAnswer, Submission, SubmitAnswer, TenantId,
     TokenHash, VenueId,
 };
+use seatpilot_metrics_api::{Metrics, StoreKind};
 use seatpilot_runtime::{Clock, Readiness, SecretString};
 use seatpilot_venue_graph::Graph;
 use tokio::runtime::Handle;
@@ -106,6 +111,9 @@ pub(crate) struct Inner {
     check_ins: Option<Writer<SessionCheckIn>>,
     arrivals: Option<Writer<SessionArrive>>,
     events: Option<Writer<EventIngest>>,
+    /// Told of tenants as they are seen, so that each has its series at 0.
+    metrics: OnceLock<Arc<Metrics>>,
+    tenants: Mutex<Arc<[TenantId]>>,
 }
 
 /// Below every service's request deadline, above every role's `statement_timeout`.
@@ -153,6 +161,8 @@ impl Store {
                 .then(|| Writer::start(&runtime, &target, SessionArrive, session_limits)),
             events: (writes == Writes::Events)
                 .then(|| Writer::start(&runtime, &target, EventIngest, event_limits)),
+            metrics: OnceLock::new(),
+            tenants: Mutex::default(),
         });
         runtime.spawn(keeper::keep(target, Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -243,6 +253,27 @@ impl Store {
         self.inner.tenants().await
     }
 
+    /// Shows the store in the process' metrics: its kind, its pool, its writer; and gives every tenant its series,
+    /// now and as tenants are added. Once a process.
+    pub fn observe(&self, metrics: &Arc<Metrics>) {
+        let inner = &self.inner;
+        metrics.set_store(StoreKind::Postgres);
+        let reader = inner.reader.clone();
+        metrics.watch_pool("reader", move || reader.reading());
+        if let Some(writer) = &inner.check_ins {
+            writer.observe(metrics);
+        }
+        if let Some(writer) = &inner.arrivals {
+            writer.observe(metrics);
+        }
+        if let Some(writer) = &inner.events {
+            writer.observe(metrics);
+        }
+        let _ = inner.metrics.set(Arc::clone(metrics));
+        let tenants = Arc::clone(&inner.tenants.lock().unwrap_or_else(PoisonError::into_inner));
+        metrics.set_tenants(&tenants);
+    }
+
     /// Rows that wait for the writer, and the connections it holds; for the gauges.
     pub fn writer_load(&self) -> (usize, usize) {
         let inner = &self.inner;
@@ -277,8 +308,12 @@ impl Inner {
 
     /// Loads maps that changed and warms tonight's doors, in the processes that use them.
     pub(crate) async fn look_around(&self) -> Result<(), Error> {
+        let tenants = self.tenants().await?;
+        *self.tenants.lock().unwrap_or_else(PoisonError::into_inner) = tenants.as_slice().into();
+        if let Some(metrics) = self.metrics.get() {
+            metrics.set_tenants(&tenants);
+        }
         if let Some(maps) = &self.maps {
-            let tenants = self.tenants().await?;
             maps.reload(&self.reader, &tenants).await?;
             if self.check_ins.is_some() {
                 self.places.warm(&self.reader, &tenants).await?;

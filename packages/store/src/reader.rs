@@ -6,6 +6,7 @@ use std::time::Duration;
 use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::join4;
 use seatpilot_domain_model::{Submission, TenantId};
+use seatpilot_metrics_api::PoolReading;
 use seatpilot_runtime::{Readiness, ReadinessState};
 use tokio_postgres::{NoTls, Row, types::ToSql};
 
@@ -41,6 +42,17 @@ impl Reader {
             .build()
             .map_err(|error| Error::Corrupt(error.to_string()))?;
         Ok(Self { pool, readiness })
+    }
+
+    /// The pool at this moment.
+    pub(crate) fn reading(&self) -> PoolReading {
+        let status = self.pool.status();
+        PoolReading {
+            idle: status.available,
+            in_use: status.size.saturating_sub(status.available),
+            max: status.max_size,
+            waiting: status.waiting,
+        }
     }
 
     async fn object(&self) -> Result<Object, Error> {

@@ -16,13 +16,14 @@ use std::{
     collections::{HashSet, VecDeque},
     future::Future,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use seatpilot_domain_model::TenantId;
+use seatpilot_metrics_api::{Metrics, WriterMetrics};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -120,6 +121,7 @@ impl<B: Batch> Writer<B> {
             connected: AtomicUsize::new(0),
             batch,
             limits,
+            metrics: OnceLock::new(),
         });
         for _ in 0..limits.writers.max(1) {
             runtime.spawn(write(Arc::clone(&queue), target.clone()));
@@ -135,6 +137,13 @@ impl<B: Batch> Writer<B> {
             Ok(Err(_)) => Err(Error::Unreachable),
             Err(_) => Err(Error::Deadline(self.deadline)),
         }
+    }
+
+    /// Shows queue and batches in the metrics from now on.
+    pub(crate) fn observe(&self, metrics: &Metrics) {
+        let metrics = metrics.writer(B::NAME);
+        metrics.set_queue_capacity(self.queue.limits.queue_rows);
+        let _ = self.queue.metrics.set(metrics);
     }
 
     /// How many rows wait now.
@@ -163,6 +172,7 @@ struct Queue<B: Batch> {
     connected: AtomicUsize,
     batch: B,
     limits: Limits,
+    metrics: OnceLock<WriterMetrics>,
 }
 
 struct State<B: Batch> {
@@ -353,6 +363,7 @@ async fn send_until_answered<B: Batch>(
     let mut parts = vec![(batch, 0_u8)];
     while let Some((mut part, resends)) = parts.pop() {
         let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
+        let began = Instant::now();
         let sent = tokio::time::timeout(
             STATEMENT_MAX,
             queue.batch.send(&connection.client, statement, &tenant, &rows),
@@ -360,6 +371,10 @@ async fn send_until_answered<B: Batch>(
         .await;
         let error = match sent {
             Ok(Ok(answers)) if answers.len() == part.len() => {
+                if let Some(metrics) = queue.metrics.get() {
+                    metrics.observe_flush(part.len(), began.elapsed().as_secs_f64());
+                    metrics.set_queue_depth(queue.state().waiting.len());
+                }
                 for (waiting, answer) in part.into_iter().zip(answers) {
                     let _ = waiting.answer.send(Ok(answer));
                 }

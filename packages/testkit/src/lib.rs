@@ -17,11 +17,13 @@
 )]
 
 mod binary;
+mod evening;
 mod server;
 mod template;
 mod test_db;
 
 pub use binary::{Binary, binary_path};
+pub use evening::Evening;
 pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
 pub use server::{own_cluster, settings as server_settings, tools_folder};
 pub use template::{TEMPLATE, make as make_template};

@@ -1,1 +1,69 @@
-//! Not written yet.
+//! Admits a ticket exactly once and answers with seat and way (contract section 1).
+//!
+//! A scan goes through device guard, body, cached facts and the one statement; each part is a stage that is timed.
+//! The statement decides: nothing here admits or refuses a guest from memory.
+
+mod check_in;
+mod config;
+mod openapi;
+mod state;
+mod wire;
+
+use std::sync::Arc;
+
+use seatpilot_http::{Routes, ServeOptions, Server, Success};
+use seatpilot_metrics_api::Metrics;
+use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, StoreKind, logging};
+use seatpilot_store::{Maps, Store, StoreSettings, Writes};
+
+pub use config::Config;
+pub use openapi::document as openapi_document;
+
+use crate::state::State;
+
+/// Connections of the reading pool: devices and places, all of them cached.
+const POOL_SIZE: usize = 4;
+
+/// The process: configuration, then a server until it is asked to end.
+///
+/// # Errors
+/// Bad configuration, an address that cannot be listened on.
+pub async fn run(process: Process) -> Result<(), Failure> {
+    let Process { environment, clock, shutdown } = process;
+    let config = environment.read(Config::read)?;
+    logging::init(&config.service.service_name, &config.service.log);
+    bind(config, clock, shutdown)?.run().await?;
+    Ok(())
+}
+
+/// A server that listens and waits to be run.
+///
+/// # Errors
+/// A database URL that cannot be used, an address that cannot be listened on.
+pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+    let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
+    let readiness = Readiness::starting(StoreKind::Postgres);
+    let store = Store::open(StoreSettings {
+        url: config.database.url,
+        application_name: config.service.service_name.clone(),
+        writes: Writes::CheckIns,
+        maps: Maps::Kept,
+        pool_size: POOL_SIZE,
+        readiness: readiness.clone(),
+        clock: clock.clone(),
+    })?;
+    store.observe(&metrics);
+    let state = Arc::new(State::new(store, &metrics, clock.clone()));
+    let options = ServeOptions {
+        config: config.service,
+        version: env!("CARGO_PKG_VERSION"),
+        clock,
+        shutdown,
+        readiness,
+        metrics,
+        openapi: openapi::document(),
+    };
+    Ok(Server::bind(options, move |routes: &mut Routes| {
+        routes.state(Arc::clone(&state)).post("/api/checkin/success", Success::Created, check_in::check_in);
+    })?)
+}

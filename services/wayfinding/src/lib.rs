@@ -1,1 +1,74 @@
-//! Not written yet.
+//! Closes the door-to-seat time and shows routes (contract sections 2 and 3).
+//!
+//! An arrival is one statement, answered after its commit. A route is computed from the published map in memory and
+//! touches no database.
+
+mod arrive_table;
+mod caller;
+mod config;
+mod openapi;
+mod route;
+mod state;
+mod wire;
+
+use std::sync::Arc;
+
+use seatpilot_http::{Routes, ServeOptions, Server, Success};
+use seatpilot_metrics_api::Metrics;
+use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, StoreKind, logging};
+use seatpilot_store::{Maps, Store, StoreSettings, Writes};
+
+pub use config::Config;
+pub use openapi::document as openapi_document;
+
+use crate::state::State;
+
+/// Connections of the reading pool: devices and keys, all of them cached.
+const POOL_SIZE: usize = 4;
+
+/// The process: configuration, then a server until it is asked to end.
+///
+/// # Errors
+/// Bad configuration, an address that cannot be listened on.
+pub async fn run(process: Process) -> Result<(), Failure> {
+    let Process { environment, clock, shutdown } = process;
+    let config = environment.read(Config::read)?;
+    logging::init(&config.service.service_name, &config.service.log);
+    bind(config, clock, shutdown)?.run().await?;
+    Ok(())
+}
+
+/// A server that listens and waits to be run.
+///
+/// # Errors
+/// A database URL that cannot be used, an address that cannot be listened on.
+pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+    let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
+    let readiness = Readiness::starting(StoreKind::Postgres);
+    let store = Store::open(StoreSettings {
+        url: config.database.url,
+        application_name: config.service.service_name.clone(),
+        writes: Writes::Arrivals,
+        maps: Maps::Kept,
+        pool_size: POOL_SIZE,
+        readiness: readiness.clone(),
+        clock: clock.clone(),
+    })?;
+    store.observe(&metrics);
+    let state = Arc::new(State::new(store, config.bootstrap, &metrics, clock.clone()));
+    let options = ServeOptions {
+        config: config.service,
+        version: env!("CARGO_PKG_VERSION"),
+        clock,
+        shutdown,
+        readiness,
+        metrics,
+        openapi: openapi::document(),
+    };
+    Ok(Server::bind(options, move |routes: &mut Routes| {
+        routes
+            .state(Arc::clone(&state))
+            .post("/api/wayfinding/arrive-table", Success::Created, arrive_table::arrive_table)
+            .get("/api/wayfinding/route", route::route);
+    })?)
+}

@@ -24,7 +24,7 @@ fn ping(evening: &Evening, session_id: Uuid) -> ArrivalPing {
         ping_id: Uuid::now_v7(),
         session_id,
         telemetry_id: Uuid::now_v7(),
-        place: Place { section: Some("S1".parse().unwrap()), ..Place::default() },
+        place: Place { section: Some(evening.section.parse().unwrap()), ..Place::default() },
         sign: Some("sign-1".parse().unwrap()),
         arrived_at: None,
         received_at: now(),
@@ -36,7 +36,12 @@ async fn signage(evening: &Evening) -> Store {
 }
 
 fn nonce(nonce: &str, body: u8) -> Option<Nonce> {
-    Some(Nonce { key_id: "sign_key_01".into(), ts: now().as_second(), nonce: nonce.into(), body_sha256: [body; 32] })
+    Some(Nonce {
+        key_id: "sign_key_01".into(),
+        ts: now().as_second(),
+        nonce: nonce.into(),
+        body_sha256: [body; 32],
+    })
 }
 
 #[tokio::test]
@@ -57,7 +62,9 @@ async fn the_first_ping_closes_the_time_and_every_later_one_hears_it() {
     let seconds = arrivals[0].door_to_seat().seconds();
     assert!((42.0..60.0).contains(&seconds), "{seconds}");
     assert_eq!(
-        evening.count("select count(*) from telemetry.events_raw where type = 'wayfinding.arrive_table'").await,
+        evening
+            .count("select count(*) from telemetry.events_raw where type = 'wayfinding.arrive_table'")
+            .await,
         1
     );
 }
@@ -71,13 +78,20 @@ async fn unknown_sessions_other_places_and_impossible_times_are_refused() {
         Ok(ArriveAnswer::Refused(refusal)) => refusal,
         other => panic!("{other:?}"),
     };
-    assert_eq!(refused(store.arrive(ping(&evening, Uuid::now_v7()), None).await), ArrivalRefusal::SessionUnknown);
+    assert_eq!(
+        refused(store.arrive(ping(&evening, Uuid::now_v7()), None).await),
+        ArrivalRefusal::SessionUnknown
+    );
     let mut foreign = ping(&evening, session);
     foreign.tenant = "rival".parse().unwrap();
     assert_eq!(refused(store.arrive(foreign, None).await), ArrivalRefusal::SessionUnknown);
     for place in [
         Place { section: Some("S2".parse().unwrap()), ..Place::default() },
-        Place { table: Some("T9".parse().unwrap()), section: Some("S1".parse().unwrap()), ..Place::default() },
+        Place {
+            table: Some("T9".parse().unwrap()),
+            section: Some(evening.section.parse().unwrap()),
+            ..Place::default()
+        },
         // The guest was told no seat.
         Place { seat: Some("A1".parse().unwrap()), ..Place::default() },
     ] {

@@ -8,7 +8,7 @@ use seatpilot_store::{Error, Writes};
 use tokio::sync::Barrier;
 use uuid::Uuid;
 
-use crate::evening::{Evening, guest, now, ticket};
+use crate::evening::{Evening, now, ticket};
 
 fn admitted(answer: ScanAnswer) -> Admission {
     match answer {
@@ -23,9 +23,10 @@ async fn a_ticket_is_admitted_once_and_then_refused_with_the_first_time_and_door
     let store = evening.check_ins().await;
     let first = admitted(store.check_in(evening.scan(0)).await.unwrap());
     assert!(!first.replayed);
-    assert_eq!((first.party_size, first.section.unwrap().as_str()), (2, "S1"));
+    assert_eq!((first.party_size, first.section.unwrap().as_str()), (2, evening.section.as_str()));
     let again = store.check_in(evening.scan(0)).await.unwrap();
-    let refused = Refusal::AlreadyCheckedIn { first_checked_in_at: first.checked_in_at, first_door: first.door };
+    let refused =
+        Refusal::AlreadyCheckedIn { first_checked_in_at: first.checked_in_at, first_door: first.door };
     assert_eq!(again, ScanAnswer::Refused(refused));
     assert_eq!(evening.count("select count(*) from ops.checkin_sessions").await, 1);
     assert_eq!(
@@ -126,7 +127,7 @@ async fn a_scan_is_refused_for_the_first_reason_that_applies() {
     let other_event = "matinee".parse().unwrap();
     let mut guests = Vec::new();
     let mut add = |n: usize, change: &dyn Fn(&mut seatpilot_store::admin::GuestRow)| {
-        let mut row = guest(&evening.event, n);
+        let mut row = evening.guest(n);
         change(&mut row);
         guests.push(row);
     };
@@ -142,7 +143,8 @@ async fn a_scan_is_refused_for_the_first_reason_that_applies() {
     add(15, &|_| {});
     admin.import_guests(&evening.tenant, &evening.venue, &guests).await.unwrap();
     admin.revoke_tickets(&evening.tenant, Some(&evening.event), &[ticket(14).hash()]).await.unwrap();
-    let elsewhere = admin.revoke_tickets(&evening.tenant, Some(&other_event), &[ticket(15).hash()]).await.unwrap();
+    let elsewhere =
+        admin.revoke_tickets(&evening.tenant, Some(&other_event), &[ticket(15).hash()]).await.unwrap();
     assert_eq!((elsewhere.revoked, elsewhere.unknown), (0, 1));
 
     let store = evening.check_ins().await;
@@ -154,7 +156,11 @@ async fn a_scan_is_refused_for_the_first_reason_that_applies() {
         (14, Refusal::TicketRevoked),
         (99, Refusal::TicketUnknown),
     ] {
-        assert_eq!(store.check_in(evening.scan(n)).await.unwrap(), ScanAnswer::Refused(refusal), "ticket {n}");
+        assert_eq!(
+            store.check_in(evening.scan(n)).await.unwrap(),
+            ScanAnswer::Refused(refusal),
+            "ticket {n}"
+        );
     }
     let mut crowd = evening.scan(0);
     crowd.party_size = PartySize::new(3);
@@ -235,7 +241,8 @@ async fn the_hot_statements_never_scan_the_tickets() {
     tokio::time::sleep(std::time::Duration::from_millis(1_500)).await;
     drop(store);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
-    let scans = "select coalesce(sum(seq_scan), 0)::bigint from pg_stat_user_tables where relname = 'tickets'";
+    let scans =
+        "select coalesce(sum(seq_scan), 0)::bigint from pg_stat_user_tables where relname = 'tickets'";
     let before = evening.count(scans).await;
     let store = evening.check_ins().await;
     let answers = join_all((2_000..4_000).map(|n| store.check_in(evening.scan(n)))).await;

@@ -32,7 +32,12 @@ async fn a_published_map_is_served_within_two_seconds() {
     let annex = "annex".parse().unwrap();
     assert!(store.graph(&evening.tenant, &annex).is_none());
     let map = seatpilot_venue_graph::Venue::demo();
-    evening.admin().await.publish_venue(&evening.tenant, &annex, "Annex", "Europe/Madrid", &map).await.unwrap();
+    evening
+        .admin()
+        .await
+        .publish_venue(&evening.tenant, &annex, "Annex", "Europe/Madrid", &map)
+        .await
+        .unwrap();
     let published = Instant::now();
     while store.graph(&evening.tenant, &annex).is_none() {
         assert!(published.elapsed() < Duration::from_secs(2), "not served");
@@ -44,7 +49,7 @@ async fn a_published_map_is_served_within_two_seconds() {
 async fn places_that_do_not_belong_together_are_not_known() {
     let evening = Evening::of(1).await;
     let store = evening.check_ins().await;
-    let door = evening.door.parse().unwrap();
+    let door = evening.door.clone();
     assert!(store.knows_place(&evening.tenant, &evening.venue, &evening.event, &door).await.unwrap());
     let nowhere = "nowhere".parse().unwrap();
     assert!(!store.knows_place(&evening.tenant, &evening.venue, &evening.event, &nowhere).await.unwrap());

@@ -1,74 +1,30 @@
-//! A tenant with a venue, an event and some tickets, and the store of each service on it.
+//! The evening of the testkit, and the store of each service on it.
 
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use seatpilot_domain_model::{Channel, CheckIn, EventId, PartySize, TenantId, TicketCode, VenueId};
+use seatpilot_domain_model::{Channel, CheckIn, TicketCode};
 use seatpilot_runtime::{Clock, Readiness, SecretString, StoreKind};
-use seatpilot_store::{
-    Maps, Store, StoreSettings, Writes,
-    admin::{Admin, GuestRow},
-};
-use seatpilot_testkit::TestDb;
-use seatpilot_venue_graph::Venue;
+use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 use uuid::Uuid;
 
-pub(crate) struct Evening {
-    pub(crate) db: TestDb,
-    pub(crate) tenant: TenantId,
-    pub(crate) venue: VenueId,
-    pub(crate) event: EventId,
-    pub(crate) door: String,
+pub(crate) struct Evening(seatpilot_testkit::Evening);
+
+impl std::ops::Deref for Evening {
+    type Target = seatpilot_testkit::Evening;
+    fn deref(&self) -> &Self::Target {
+        &self.0
+    }
 }
 
 /// The ticket of guest `n`.
 pub(crate) fn ticket(n: usize) -> TicketCode {
-    TicketCode::new(format!("ticket-{n}")).unwrap()
-}
-
-pub(crate) fn guest(event: &EventId, n: usize) -> GuestRow {
-    GuestRow {
-        event: event.clone(),
-        ticket: ticket(n).hash(),
-        name: format!("Guest {n}"),
-        party_size: PartySize::new(2).unwrap(),
-        section: Some("S1".parse().unwrap()),
-        table: Some("T1".parse().unwrap()),
-        seat: None,
-        doors: Vec::new(),
-        valid_from: None,
-        valid_until: None,
-        profile: None,
-    }
+    TicketCode::new(seatpilot_testkit::Evening::ticket(n)).unwrap()
 }
 
 impl Evening {
-    /// Of tenant `acme`, with so many tickets for event `gala`.
     pub(crate) async fn of(tickets: usize) -> Self {
-        let db = TestDb::new().await;
-        let tenant: TenantId = "acme".parse().unwrap();
-        let venue: VenueId = "hall".parse().unwrap();
-        let event: EventId = "gala".parse().unwrap();
-        let map = Venue::demo();
-        let door = map
-            .places()
-            .iter()
-            .find(|place| place.kind == seatpilot_venue_graph::PlaceKind::Door)
-            .unwrap()
-            .id
-            .clone();
-        let evening = Self { db, tenant, venue, event, door };
-        let mut admin = evening.admin().await;
-        admin.ensure_tenant(&evening.tenant, "Acme").await.unwrap();
-        admin.publish_venue(&evening.tenant, &evening.venue, "Hall", "Europe/Madrid", &map).await.unwrap();
-        let guests: Vec<GuestRow> = (0..tickets).map(|n| guest(&evening.event, n)).collect();
-        let imported = admin.import_guests(&evening.tenant, &evening.venue, &guests).await.unwrap();
-        assert_eq!(imported.new, tickets as u64);
-        evening
-    }
-
-    pub(crate) async fn admin(&self) -> Admin {
-        Admin::connect(&SecretString::from(self.db.owner_url().as_str())).await.unwrap()
+        Self(seatpilot_testkit::Evening::of(tickets).await)
     }
 
     /// A store as one process would open it, once it is ready.
@@ -112,7 +68,7 @@ impl Evening {
             fingerprint: [7; 32],
             venue: self.venue.clone(),
             event: self.event.clone(),
-            door: self.door.parse().unwrap(),
+            door: self.door.clone(),
             ticket: ticket(n).hash(),
             channel: Channel::Kiosk,
             device: Uuid::nil(),
@@ -120,11 +76,6 @@ impl Evening {
             checked_in_at: now(),
             received: Instant::now(),
         }
-    }
-
-    /// How many rows a query counts, as the owner sees them.
-    pub(crate) async fn count(&self, sql: &str) -> i64 {
-        self.db.owner().await.query_one(sql, &[]).await.unwrap().get(0)
     }
 }
 

@@ -65,9 +65,15 @@ async fn the_same_id_with_another_body_is_a_dead_letter_and_white_space_makes_no
     let store = ingest(&evening).await;
     let id = Uuid::now_v7();
     let first = heartbeat(id, r#"{"a":1,"b":2}"#);
-    assert_eq!(outcomes(store.submit(submission(&evening, "n1", &first)).await.unwrap()), [Outcome::Accepted]);
+    assert_eq!(
+        outcomes(store.submit(submission(&evening, "n1", &first)).await.unwrap()),
+        [Outcome::Accepted]
+    );
     let spaced = first.replace(r#"{"a":1,"b":2}"#, r#"{ "b": 2, "a": 1 }"#);
-    assert_eq!(outcomes(store.submit(submission(&evening, "n2", &spaced)).await.unwrap()), [Outcome::Duplicate]);
+    assert_eq!(
+        outcomes(store.submit(submission(&evening, "n2", &spaced)).await.unwrap()),
+        [Outcome::Duplicate]
+    );
     let other = first.replace(r#""a":1"#, r#""a":9"#);
     assert_eq!(
         outcomes(store.submit(submission(&evening, "n3", &other)).await.unwrap()),

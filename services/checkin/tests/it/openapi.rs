@@ -1,0 +1,13 @@
+//! The document that is served is the one that is kept.
+
+use std::path::Path;
+
+use seatpilot_checkin::openapi_document;
+use seatpilot_http::openapi::{check_current, update_asked};
+use seatpilot_runtime::Environment;
+
+#[test]
+fn the_kept_document_is_current() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi/checkin.json");
+    check_current(&path, &openapi_document(), update_asked(&mut Environment::process())).unwrap();
+}

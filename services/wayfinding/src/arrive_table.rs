@@ -1,0 +1,111 @@
+//! `POST /api/wayfinding/arrive-table`.
+
+use actix_web::{
+    HttpRequest,
+    web::{Data, Payload},
+};
+use seatpilot_domain_model::{ArrivalPing, ArrivalRefusal, Fault, FaultCode, Nonce, TenantId};
+use seatpilot_http::{Answer, Problem, Success, parse_json, read_body};
+use seatpilot_store::ArriveAnswer;
+
+use crate::{
+    caller,
+    state::State,
+    wire::{Ping, Seated},
+};
+
+/// Largest body, in bytes.
+const BODY_BYTES_MAX: usize = 16 * 1024;
+
+/// Closes a guest's door-to-seat time.
+#[utoipa::path(
+    post,
+    path = "/api/wayfinding/arrive-table",
+    operation_id = "arrive_table",
+    request_body(content = Ping),
+    security(("device" = []), ("signature" = [])),
+    responses(
+        (status = 201, description = "The first arrival.", body = Seated),
+        (status = 200, description = "A repeat, by the same `ping_id` or any later ping of the session: the first answer.", body = Seated),
+        (status = 400, description = "`bad_json`, `malformed_header`", body = Object, content_type = "application/problem+json"),
+        (status = 401, description = "`unauthorized`: neither a device nor a valid signature.", body = Object, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`: the key is not scoped `arrive`.", body = Object, content_type = "application/problem+json"),
+        (status = 404, description = "`session_unknown`", body = Object, content_type = "application/problem+json"),
+        (status = 409, description = "`table_mismatch` (any other place than the guest's), `nonce_reused`", body = Object, content_type = "application/problem+json"),
+        (status = 413, description = "`body_too_large`: over 16 KiB.", body = Object, content_type = "application/problem+json"),
+        (status = 422, description = "`schema_violation`, `arrived_at_out_of_range`", body = Object, content_type = "application/problem+json"),
+        (status = 503, description = "`overloaded` or `database_unavailable`: send the same ping again.", body = Object, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn arrive_table(
+    request: HttpRequest,
+    request_id: seatpilot_http::RequestId,
+    payload: Payload,
+    state: Data<State>,
+) -> Result<Answer, Problem> {
+    let _under_way = state.pings.enter()?;
+    let signed = caller::signed(&request)?;
+    let (tenant, nonce, body) = match signed {
+        Some(signed) => {
+            let body = read_body(&request, payload, BODY_BYTES_MAX).await?;
+            let (tenant, nonce) = caller::verified(&state, &request, &signed, &body).await?;
+            (tenant, Some(nonce), body)
+        }
+        None => {
+            let device = caller::device(&state, &request).await?;
+            (device.tenant.clone(), None, read_body(&request, payload, BODY_BYTES_MAX).await?)
+        }
+    };
+    let ping: Ping = parse_json(&body)?;
+    arrive(&state, &tenant, nonce, &ping, &request_id).await
+}
+
+async fn arrive(
+    state: &State,
+    tenant: &TenantId,
+    nonce: Option<Nonce>,
+    ping: &Ping,
+    request_id: &seatpilot_http::RequestId,
+) -> Result<Answer, Problem> {
+    let row = ArrivalPing {
+        tenant: tenant.clone(),
+        ping_id: ping.ping_id,
+        session_id: ping.session_id,
+        telemetry_id: state.clock.uuid_v7(),
+        place: ping.place()?,
+        sign: ping.sign_id.clone(),
+        arrived_at: ping.arrived_at,
+        received_at: state.clock.now(),
+    };
+    match state.store.arrive(row, nonce).await.map_err(Fault::from)? {
+        ArriveAnswer::Seated { arrival, replayed } => {
+            if arrival.first && !replayed {
+                let walk = arrival.door_to_seat();
+                state.metrics.observe(tenant, arrival.channel, walk.seconds());
+                if walk.is_outlier() {
+                    tracing::info!(%request_id, session_id = %arrival.session_id, "a door-to-seat time over 15 min");
+                }
+            }
+            let success = if arrival.first { Success::Created } else { Success::Ok };
+            let answer = Answer::json(success, &Seated::from(&arrival));
+            Ok(if replayed { answer.replayed() } else { answer })
+        }
+        ArriveAnswer::Refused(refusal) => Err(refused(refusal).into()),
+        ArriveAnswer::NonceReused => Err(Fault::new(
+            FaultCode::NonceReused,
+            "The nonce was used for another body: sign each request with a nonce of its own.",
+        )
+        .into()),
+    }
+}
+
+fn refused(refusal: ArrivalRefusal) -> Fault {
+    let detail = match refusal {
+        ArrivalRefusal::SessionUnknown => "No such session.",
+        ArrivalRefusal::TableMismatch => "The guest of this session was told another place.",
+        ArrivalRefusal::ArrivedAtOutOfRange => {
+            "arrived_at must not be before the check-in, nor more than 5 seconds ahead."
+        }
+    };
+    Fault::new(refusal.code(), detail)
+}

@@ -1,0 +1,27 @@
+//! What the environment says.
+
+use seatpilot_runtime::{
+    DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret,
+};
+
+/// The configuration of `wayfinding`.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// What every service has.
+    pub service: ServiceConfig,
+    /// The database, as role `seatpilot_wayfinding`.
+    pub database: DatabaseConfig,
+    /// The bootstrap key of a single-tenant box, good for signed arrivals.
+    pub bootstrap: Option<HmacTenantSecret>,
+}
+
+impl Config {
+    /// Reads it; faults are kept in the environment.
+    pub fn read(env: &mut Environment) -> Self {
+        Self {
+            service: ServiceConfig::read(env, ServiceDefaults { service: "wayfinding", port: 3200 }),
+            database: DatabaseConfig::required(env),
+            bootstrap: hmac_tenant_secret(env),
+        }
+    }
+}

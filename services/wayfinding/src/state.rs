@@ -1,0 +1,41 @@
+//! What all workers share.
+
+use std::sync::Arc;
+
+use seatpilot_http::InFlight;
+use seatpilot_metrics_api::{ArrivalMetrics, Metrics};
+use seatpilot_runtime::{Clock, HmacTenantSecret};
+use seatpilot_store::{Store, keys::Keys};
+
+/// Pings under way; half of what the writer's queue holds.
+const PINGS_MAX: usize = 2_048;
+/// Routes under way: each takes a worker for some ten microseconds, so more than these only wait.
+const ROUTES_MAX: usize = 1_024;
+
+/// What all workers share.
+pub(crate) struct State {
+    pub(crate) store: Store,
+    pub(crate) keys: Keys,
+    pub(crate) clock: Clock,
+    pub(crate) metrics: Arc<ArrivalMetrics>,
+    pub(crate) pings: InFlight,
+    pub(crate) routes: InFlight,
+}
+
+impl State {
+    pub(crate) fn new(
+        store: Store,
+        bootstrap: Option<HmacTenantSecret>,
+        metrics: &Metrics,
+        clock: Clock,
+    ) -> Self {
+        Self {
+            keys: Keys::new(store.clone(), bootstrap),
+            store,
+            clock,
+            metrics: metrics.arrivals(),
+            pings: InFlight::new(PINGS_MAX),
+            routes: InFlight::new(ROUTES_MAX),
+        }
+    }
+}
