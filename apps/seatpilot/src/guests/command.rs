@@ -1,39 +1,24 @@
 //! `seatpilot guests`: load a list, take tickets back, make a list up.
 
 use std::{
-    collections::{BTreeSet, HashSet},
     fs::File,
-    io::{self, BufWriter, IsTerminal, Read, Write},
+    io::{self, BufWriter, Write},
     path::PathBuf,
-    time::Duration,
 };
 
 use clap::Subcommand;
-use indicatif::ProgressBar;
 use jiff::Timestamp;
-use seatpilot_domain_model::{EventId, TicketHash, VenueId, parse_rfc3339};
-use seatpilot_store::admin::{Admin, GuestRow};
-use seatpilot_venue_graph::{Graph, PlaceKind, Venue};
+use seatpilot_domain_model::{EventId, VenueId, parse_rfc3339};
+use seatpilot_venue_graph::{Graph, Venue};
 use serde_json::json;
 
-use super::{GuestLine, GuestPlan, Seating, Ticket, generate, list};
-use crate::{
-    cli::Global,
-    failure::Failure,
-    output::{Output, Style},
-    running::Running,
-    venue,
-};
+use super::{GuestPlan, Seating, generate, import, list, revoke};
+use crate::{cli::Global, failure::Failure, running::Running, venue};
 
-/// Most tickets that one call revokes, from arguments and standard input.
-const REVOKE_MAX: usize = 100_000;
-/// Most bytes of standard input that `revoke -` reads: so many codes of the greatest length would be a mistake.
-const REVOKE_BYTES_MAX: u64 = 16 << 20;
+pub use super::import::row;
+
 /// Most guests that are made up at once.
 const GENERATE_MAX: usize = 1_000_000;
-/// Doors that a warning names.
-const DOORS_NAMED_MAX: usize = 10;
-
 /// What to do with guests.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
@@ -41,11 +26,11 @@ pub enum Command {
     #[command(after_help = "Columns, in any order, the last one optional:\n  \
         ticket,event_id,name,party_size,section,table_id,seat_id,doors,valid_from,valid_until[,profile]\n\n\
         Examples:\n  seatpilot guests import tonight.csv\n  seatpilot guests import - --partial --json < tonight.csv")]
-    Import(Import),
+    Import(import::Import),
     /// Take tickets back; whoever holds one is refused from now on. Twice is fine.
     #[command(after_help = "Examples:\n  seatpilot guests revoke SP-7K3M-0001 --event derby\n  \
         seatpilot guests revoke - < stolen.txt")]
-    Revoke(Revoke),
+    Revoke(revoke::Revoke),
     /// Make up a guest list that reads like a real one, for trying a venue out: parties, names, seats, doors.
     #[command(
         after_help = "The same seed makes the same list. Whoever knows the seed knows the tickets.\n\n\
@@ -53,31 +38,6 @@ pub enum Command {
         --venue venues/nissan-stadium --out derby.csv"
     )]
     Generate(Generate),
-}
-
-/// Which list.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Import {
-    /// The list, or - for standard input.
-    #[arg(value_name = "CSV")]
-    path: PathBuf,
-    /// Load the good lines even if there are bad ones.
-    #[arg(long)]
-    partial: bool,
-    /// Where an event is held that nobody knows yet [default: the running venue, or the only one].
-    #[arg(long, value_name = "ID")]
-    venue: Option<VenueId>,
-}
-
-/// Which tickets.
-#[derive(Debug, Clone, clap::Args)]
-pub struct Revoke {
-    /// The codes, or - for one a line from standard input.
-    #[arg(value_name = "TICKET", required = true)]
-    tickets: Vec<String>,
-    /// For this event only; without it for all events of the tenant.
-    #[arg(long, value_name = "ID")]
-    event: Option<EventId>,
 }
 
 /// What to make up.
@@ -117,173 +77,9 @@ fn count(text: &str) -> Result<usize, String> {
 /// Where a list is bad, a ticket is unknown, or the database does not answer.
 pub async fn run(command: &Command, global: &Global) -> Result<(), Failure> {
     match command {
-        Command::Import(args) => import(args, global).await,
-        Command::Revoke(args) => revoke(args, global).await,
+        Command::Import(args) => import::run(args, global).await,
+        Command::Revoke(args) => revoke::run(args, global).await,
         Command::Generate(args) => make_up(args, global).await,
-    }
-}
-
-async fn import(args: &Import, global: &Global) -> Result<(), Failure> {
-    let (running, mut admin) = Running::connect(global).await?;
-    let output = global.output();
-    let list = if args.path.as_os_str() == "-" {
-        list::read(io::stdin().lock())
-    } else {
-        let file = File::open(&args.path);
-        list::read(file.map_err(|error| Failure::from(error).while_doing(args.path.display()))?)
-    };
-    let list = list.map_err(|fault| Failure::new(fault).while_doing(args.path.display()))?;
-    let refused = list.refused.len();
-    if output.style() != Style::Json {
-        list.refused.iter().try_for_each(|line| output.line(line.to_string()))?;
-    }
-    if refused > 0 && !args.partial {
-        if output.style() == Style::Json {
-            output.result(
-                "",
-                &json!({ "new": 0, "updated": 0, "unchanged": 0, "used": 0, "refused": list.refused }),
-            )?;
-        }
-        let all = refused + list.lines.len() + list.repeated;
-        let first = list.refused.first().map(ToString::to_string).unwrap_or_default();
-        return Err(Failure::new(format!(
-            "{refused} of {all} lines are bad, nothing was loaded (--partial loads the others); {first}"
-        )));
-    }
-    let venue = venue_for(args.venue.as_ref(), &running, &mut admin).await?;
-    warn_of_doors(&list.lines, &venue, &running, &mut admin, output).await?;
-    let rows: Vec<GuestRow> = list.lines.into_iter().map(row).collect();
-    let waiting = waiting(format!("loading {} guests", rows.len()));
-    let imported = admin.import_guests(&running.tenant, &venue, &rows).await;
-    waiting.finish_and_clear();
-    let imported = imported?;
-    let unchanged = imported.unchanged + list.repeated as u64;
-    let mut sentence = format!("{} new, {} updated, {unchanged} unchanged", imported.new, imported.updated);
-    for (count, what) in [
-        (imported.used, "changed in the list but already used: left as they were"),
-        (refused as u64, "bad lines left out"),
-        (imported.events_made, "events made"),
-    ] {
-        if count > 0 {
-            sentence.push_str(&format!(", {count} {what}"));
-        }
-    }
-    output.result(
-        &sentence,
-        &json!({
-            "new": imported.new,
-            "updated": imported.updated,
-            "unchanged": unchanged,
-            "used": imported.used,
-            "events_made": imported.events_made,
-            "venue_id": venue,
-            "refused": list.refused,
-        }),
-    )
-}
-
-/// A line as the store takes it.
-pub fn row(line: GuestLine) -> GuestRow {
-    GuestRow {
-        event: line.event,
-        ticket: line.ticket.hash(),
-        name: line.name,
-        party_size: line.party_size,
-        section: line.section,
-        table: line.table,
-        seat: line.seat,
-        doors: line.doors,
-        valid_from: line.valid_from,
-        valid_until: line.valid_until,
-        profile: line.profile,
-    }
-}
-
-/// Where an event is held that nobody knows: the venue asked for, else the running one's, else the only one.
-async fn venue_for(
-    asked: Option<&VenueId>,
-    running: &Running,
-    admin: &mut Admin,
-) -> Result<VenueId, Failure> {
-    let venues: Vec<VenueId> = admin.venues(&running.tenant).await?.into_iter().map(|(id, _)| id).collect();
-    let own =
-        running.state.as_ref().filter(|state| state.tenant_id == running.tenant).map(|state| &state.venue_id);
-    let ids = || venues.iter().map(AsRef::as_ref).collect::<Vec<&str>>().join(", ");
-    match (asked.or(own.filter(|own| venues.contains(own))), venues.as_slice()) {
-        (_, []) => Err(Failure::new(format!(
-            "tenant {} has no venue yet: import one with `seatpilot venue import PATH`",
-            running.tenant
-        ))),
-        (Some(venue), _) if venues.contains(venue) => Ok(venue.clone()),
-        (Some(venue), _) => Err(Failure::new(format!("there is no venue {venue}: there is {}", ids()))),
-        (None, [only]) => Ok(only.clone()),
-        (None, _) => Err(Failure::new(format!("which venue? name one with --venue: {}", ids()))),
-    }
-}
-
-/// A ticket for doors that a venue does not have lets nobody in: probably a list for another venue. The list is
-/// loaded all the same, for its events may be held elsewhere.
-async fn warn_of_doors(
-    lines: &[GuestLine],
-    venue: &VenueId,
-    running: &Running,
-    admin: &mut Admin,
-    output: Output,
-) -> Result<(), Failure> {
-    let Some(map) = admin.venue(&running.tenant, venue).await? else { return Ok(()) };
-    let unknown: BTreeSet<&str> = lines
-        .iter()
-        .flat_map(|line| line.doors.iter().map(AsRef::as_ref))
-        .collect::<HashSet<&str>>()
-        .into_iter()
-        .filter(|door| map.place(PlaceKind::Door, door).is_none())
-        .collect();
-    if unknown.is_empty() {
-        return Ok(());
-    }
-    let named = unknown.iter().take(DOORS_NAMED_MAX).copied().collect::<Vec<_>>().join(", ");
-    let more = if unknown.len() > DOORS_NAMED_MAX { " …" } else { "" };
-    output.note(format!("warning: venue {venue} has no door {named}{more}"))
-}
-
-/// Something to look at while the database works; nothing where nobody looks.
-fn waiting(what: String) -> ProgressBar {
-    let bar = if io::stderr().is_terminal() { ProgressBar::new_spinner() } else { ProgressBar::hidden() };
-    bar.set_message(what);
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
-}
-
-async fn revoke(args: &Revoke, global: &Global) -> Result<(), Failure> {
-    let mut codes = Vec::new();
-    for ticket in &args.tickets {
-        if ticket == "-" {
-            let mut text = String::new();
-            io::stdin().lock().take(REVOKE_BYTES_MAX).read_to_string(&mut text)?;
-            codes.extend(text.lines().filter(|line| !line.is_empty()).map(str::to_owned));
-        } else {
-            codes.push(ticket.clone());
-        }
-    }
-    if codes.len() > REVOKE_MAX {
-        return Err(Failure::new(format!("over {REVOKE_MAX} tickets at once")));
-    }
-    let hashes: Option<Vec<TicketHash>> =
-        codes.into_iter().map(|code| Ticket::new(code).map(|ticket| ticket.hash())).collect();
-    let hashes = hashes.ok_or_else(|| Failure::new("a ticket has 1 to 512 characters"))?;
-    let (running, mut admin) = Running::connect(global).await?;
-    let outcome = admin.revoke_tickets(&running.tenant, args.event.as_ref(), &hashes).await?;
-    let sentence =
-        format!("{} revoked, {} were before, {} unknown", outcome.revoked, outcome.already, outcome.unknown);
-    global.output().result(
-        &sentence,
-        &json!({ "revoked": outcome.revoked, "already": outcome.already, "unknown": outcome.unknown }),
-    )?;
-    match outcome.unknown {
-        0 => Ok(()),
-        unknown => {
-            Err(Failure::new(format!("{unknown} of the tickets are not known; the others are revoked")))
-        }
     }
 }
 
@@ -348,6 +144,6 @@ async fn map_of(args: &Generate, global: &Global) -> Result<Option<Venue>, Failu
     if asked.is_none() && admin.venues(&running.tenant).await?.is_empty() {
         return Ok(None);
     }
-    let venue = venue_for(asked.as_ref(), &running, &mut admin).await?;
+    let venue = import::venue_for(asked.as_ref(), &running, &mut admin).await?;
     Ok(admin.venue(&running.tenant, &venue).await?)
 }

@@ -1,11 +1,14 @@
 //! Guest lists: what a line is, how a list is read and written, and how one is made up for a venue.
 
+mod columns;
 pub mod command;
 mod dice;
 mod generate;
+mod import;
 mod line;
 pub mod list;
 mod names;
+mod revoke;
 mod rows;
 mod seating;
 
