@@ -8,7 +8,6 @@
 mod authenticate;
 mod config;
 mod events;
-mod keys;
 mod load;
 mod openapi;
 mod receipts;
@@ -17,15 +16,15 @@ mod state;
 use std::sync::Arc;
 
 use seatpilot_http::{Routes, ServeOptions, Server, Success};
-use seatpilot_metrics_api::{Metrics, StoreKind};
-use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, logging};
+use seatpilot_metrics_api::Metrics;
+use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, StoreKind, logging};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 pub use config::Config;
 pub use openapi::document as openapi_document;
 pub use receipts::{ItemReceipt, Receipts};
 
-use crate::state::{State, follow_tenants};
+use crate::state::State;
 
 /// Connections of the reading pool: keys and tenants, all of them cached.
 const POOL_SIZE: usize = 4;
@@ -48,8 +47,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
 /// A database URL that cannot be used, an address that cannot be listened on.
 pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
-    metrics.set_store(StoreKind::Postgres);
-    let readiness = Readiness::starting(seatpilot_runtime::StoreKind::Postgres);
+    let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
         url: config.database.url.clone(),
         application_name: config.service.service_name.clone(),
@@ -59,17 +57,17 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         readiness: readiness.clone(),
         clock: clock.clone(),
     })?;
+    store.observe(&metrics);
     let options = ServeOptions {
         config: config.service.clone(),
         version: env!("CARGO_PKG_VERSION"),
         clock: clock.clone(),
-        shutdown: shutdown.clone(),
+        shutdown,
         readiness,
         metrics: Arc::clone(&metrics),
         openapi: openapi::document(),
     };
     let state = Arc::new(State::new(config, store, metrics, clock));
-    tokio::spawn(follow_tenants(Arc::clone(&state), shutdown));
     Ok(Server::bind(options, move |routes: &mut Routes| {
         routes.state(Arc::clone(&state)).post("/v1/events", Success::Accepted, events::post_events);
     })?)

@@ -3,21 +3,15 @@
 use std::{
     collections::HashSet,
     sync::{Arc, PoisonError, RwLock},
-    time::Duration,
 };
 
 use seatpilot_domain_model::{CountedOnly, Receipt, TenantId};
 use seatpilot_http::RateLimiter;
 use seatpilot_metrics_api::{IngestMetrics, Metrics, TENANTS_MAX};
-use seatpilot_runtime::{Clock, Shutdown};
-use seatpilot_store::Store;
+use seatpilot_runtime::Clock;
+use seatpilot_store::{Store, keys::Keys};
 
-use crate::{config::Config, keys::Keys, load::Load};
-
-/// How often the list of tenants is read, so that each has its series at 0 before its first event.
-const TENANTS_EVERY: Duration = Duration::from_secs(10);
-/// The same, while the database does not answer.
-const TENANTS_RETRY: Duration = Duration::from_millis(500);
+use crate::{config::Config, load::Load};
 
 /// What all workers share.
 pub(crate) struct State {
@@ -28,8 +22,8 @@ pub(crate) struct State {
     pub(crate) load: Load,
     metrics: Arc<Metrics>,
     ingest: Arc<IngestMetrics>,
-    /// Tenants that have series; never more than the metrics take.
-    tenants: RwLock<HashSet<TenantId>>,
+    /// Tenants that have sent something; never many more than the metrics take.
+    met: RwLock<HashSet<TenantId>>,
 }
 
 impl State {
@@ -39,7 +33,7 @@ impl State {
             rates: RateLimiter::new(config.rate, clock.clone()),
             load: Load::new(),
             ingest: metrics.ingest(),
-            tenants: RwLock::default(),
+            met: RwLock::default(),
             clock,
             store,
             metrics,
@@ -59,37 +53,14 @@ impl State {
         self.ingest.refuse(tenant, reason);
     }
 
-    /// Gives a tenant its series, if the list has not been read since it came.
+    /// Gives a tenant its series, if it came after the store last read the list of tenants.
     pub(crate) fn meet(&self, tenant: &TenantId) {
-        let known = self.tenants.read().unwrap_or_else(PoisonError::into_inner);
-        if !known.contains(tenant) && known.len() < TENANTS_MAX {
-            drop(known);
-            self.introduce(std::slice::from_ref(tenant));
+        let known = self.met.read().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(tenant) || known.len() >= TENANTS_MAX {
+            return;
         }
-    }
-
-    fn introduce(&self, tenants: &[TenantId]) {
-        self.metrics.set_tenants(tenants);
-        let mut known = self.tenants.write().unwrap_or_else(PoisonError::into_inner);
-        let room = TENANTS_MAX.saturating_sub(known.len());
-        known.extend(tenants.iter().take(room).cloned());
-    }
-}
-
-/// Reads the list of tenants again and again, until the process is asked to end.
-pub(crate) async fn follow_tenants(state: Arc<State>, shutdown: Shutdown) {
-    loop {
-        let pause = match state.store.tenants().await {
-            Ok(tenants) => {
-                state.introduce(&tenants);
-                TENANTS_EVERY
-            }
-            // The store says so itself when it loses its database.
-            Err(_) => TENANTS_RETRY,
-        };
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = shutdown.begun() => return,
-        }
+        drop(known);
+        self.metrics.set_tenants(std::slice::from_ref(tenant));
+        self.met.write().unwrap_or_else(PoisonError::into_inner).insert(tenant.clone());
     }
 }

@@ -10,6 +10,7 @@
 mod items;
 mod limits;
 mod openapi;
+mod process;
 mod replays;
 mod service;
 mod signatures;
