@@ -106,7 +106,7 @@ create table telemetry.kpi_minutes (
 comment on table telemetry.kpi_minutes is 'The roll-up behind the KPI views: one mergeable histogram a view, place, channel and minute.';
 comment on column telemetry.kpi_minutes.place is 'Door of a check-in, section of an arrival; empty where there is none.';
 comment on column telemetry.kpi_minutes.counted is 'Events that are no outliers.';
-comment on column telemetry.kpi_minutes.low_us is 'Smallest value counted: quantiles stay between it and high_us, so a lone value is exact.';
+comment on column telemetry.kpi_minutes.low_us is 'Smallest value counted: the quantile of the first rank, as high_us is of the last.';
 comment on column telemetry.kpi_minutes.buckets is 'Indices of the buckets that hold something, ascending.';
 comment on column telemetry.kpi_minutes.counts is 'How many values each of them holds.';
 
@@ -273,10 +273,10 @@ begin
             -- The bucket's middle.
             case when b.bucket < 128 then b.bucket::bigint
                 else ((b.bucket % 64 + 64)::bigint << (b.bucket / 64 - 1)) + (1::bigint << (b.bucket / 64 - 2)) end as us,
-            sum(b.n) over (partition by b.ord order by b.bucket) as reached,
-            sum(b.n) over (partition by b.ord) as total
+            (sum(b.n) over (partition by b.ord order by b.bucket))::bigint as reached,
+            (sum(b.n) over (partition by b.ord))::bigint as total
         from (
-            select m.ord, u.bucket, sum(u.n) as n
+            select m.ord, u.bucket, sum(u.n)::bigint as n
             from minutes m
             cross join lateral (
                 select * from unnest(m.new_buckets, m.new_counts) as new (bucket, n)
@@ -287,12 +287,13 @@ begin
         ) b
     ),
     histograms as (
-        -- Nearest rank: the first bucket that reaches ceil(q * total).
         select
             r.ord, array_agg(r.bucket order by r.bucket) as buckets, array_agg(r.n::integer order by r.bucket) as counts,
-            min(r.us) filter (where r.reached * 100 >= r.total * 50) as p50_us,
-            min(r.us) filter (where r.reached * 100 >= r.total * 95) as p95_us,
-            min(r.us) filter (where r.reached * 100 >= r.total * 99) as p99_us
+            -- Nearest rank: the first bucket that reaches ceil(q * total).
+            (max(r.total) * 50 + 99) / 100 as p50_rank, min(r.us) filter (where r.reached * 100 >= r.total * 50) as p50_us,
+            (max(r.total) * 95 + 99) / 100 as p95_rank, min(r.us) filter (where r.reached * 100 >= r.total * 95) as p95_us,
+            (max(r.total) * 99 + 99) / 100 as p99_rank, min(r.us) filter (where r.reached * 100 >= r.total * 99) as p99_us,
+            max(r.total) as total
         from ranked r
         group by r.ord
     ),
@@ -301,10 +302,13 @@ begin
             m.tenant_id, m.venue_id, m.event_id, m.minute, m.place, m.channel, m.added, m.first_received_at,
             m.all_counted as counted, m.all_guests as guests, m.all_outliers as outliers,
             m.all_low_us as low_us, m.all_high_us as high_us,
-            -- least() and greatest() pass over nulls: without a histogram there is no quantile.
-            case when h.ord is not null then greatest(m.all_low_us, least(m.all_high_us, h.p50_us)) end as p50_us,
-            case when h.ord is not null then greatest(m.all_low_us, least(m.all_high_us, h.p95_us)) end as p95_us,
-            case when h.ord is not null then greatest(m.all_low_us, least(m.all_high_us, h.p99_us)) end as p99_us,
+            -- The last rank and the first are known exactly. Without a histogram all of these are null.
+            case h.p50_rank when h.total then m.all_high_us when 1 then m.all_low_us
+                else greatest(m.all_low_us, least(m.all_high_us, h.p50_us)) end as p50_us,
+            case h.p95_rank when h.total then m.all_high_us when 1 then m.all_low_us
+                else greatest(m.all_low_us, least(m.all_high_us, h.p95_us)) end as p95_us,
+            case h.p99_rank when h.total then m.all_high_us when 1 then m.all_low_us
+                else greatest(m.all_low_us, least(m.all_high_us, h.p99_us)) end as p99_us,
             coalesce(h.buckets, '{}') as buckets, coalesce(h.counts, '{}') as counts
         from minutes m left join histograms h using (ord)
     ),
