@@ -50,6 +50,9 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp, InvalidTime> {
                 && digits(end + 1..end + 3)
                 && at(end + 3, b":")
                 && digits(end + 4..end + 6)
+                // RFC 3339 knows hours 00 to 23 and minutes 00 to 59; the reader below is more generous.
+                && bytes[end + 1..end + 3] <= b"23"[..]
+                && bytes[end + 4..end + 6] <= b"59"[..]
         }
         _ => false,
     };
@@ -84,6 +87,8 @@ mod tests {
             "2026-11-22T19:30:00.Z",
             "2026-11-22T19:30:00+0100",
             "2026-11-22T19:30:00+01",
+            "2026-11-22T19:30:00+24:00",
+            "2026-11-22T19:30:00+01:60",
             "2026-02-30T00:00:00Z",
             "2026-11-22T24:00:00Z",
             "2026-11-22T19:30:00Z[Europe/Madrid]",

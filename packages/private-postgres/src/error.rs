@@ -139,13 +139,14 @@ impl Error {
         if said.contains("Address already in use") {
             return Self::PortInUse(port.unwrap_or(0));
         }
+        let marks = ["FATAL:", "PANIC:", "error:", "postgres: "];
         let complaint = said
             .lines()
             .rev()
-            .find(|line| ["FATAL:", "PANIC:", "error:"].iter().any(|mark| line.contains(mark)))
+            .find(|line| marks.iter().any(|mark| line.contains(mark)))
             .or_else(|| said.lines().rev().find(|line| !line.trim().is_empty()))
             .unwrap_or("it said nothing");
-        let complaint = ["FATAL:", "PANIC:", "error:"]
+        let complaint = marks
             .iter()
             .find_map(|mark| complaint.split_once(mark).map(|(_, rest)| rest))
             .unwrap_or(complaint)

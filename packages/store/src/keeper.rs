@@ -88,34 +88,44 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     }
     *pause = RETRY_MIN;
     let mut looked = tokio::time::Instant::now();
-    loop {
+    let mut owed = false;
+    while !driver.0.is_finished() {
         let news = tokio::time::timeout(PING_EVERY, notifications.recv()).await;
         let Some(inner) = store.upgrade() else { return Ok(()) };
+        let mut kinds = Vec::new();
         match news {
             Ok(None) => return Ok(()),
             Ok(Some(first)) => {
-                let mut kinds = vec![first];
+                kinds.push(first);
                 while let Ok(more) = notifications.try_recv() {
                     if !kinds.contains(&more) {
                         kinds.push(more);
                     }
                 }
-                inner.hear(&kinds).await?;
             }
             Err(_) => {
                 tokio::time::timeout(PING_MAX, client.batch_execute(""))
                     .await
                     .map_err(|_| Error::Deadline(PING_MAX))??;
-                if looked.elapsed() >= LOOK_EVERY {
-                    inner.look_around().await?;
-                    looked = tokio::time::Instant::now();
-                }
             }
         }
-        if driver.0.is_finished() {
-            return Ok(());
+        let moved = inner.hear(&kinds);
+        if moved || owed || looked.elapsed() >= LOOK_EVERY {
+            looked = tokio::time::Instant::now();
+            // A full pool is no lost contact: the look is owed, not the readiness of everybody.
+            owed = inner
+                .look_around()
+                .await
+                .inspect_err(|error| {
+                    tracing::warn!(
+                        error = error as &dyn std::error::Error,
+                        "could not look at what changed; trying again"
+                    );
+                })
+                .is_err();
         }
     }
+    Ok(())
 }
 
 async fn schema_version(client: &Client) -> Result<String, Error> {

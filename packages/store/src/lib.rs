@@ -322,8 +322,8 @@ impl Inner {
         Ok(())
     }
 
-    /// Acts on what the database said has changed.
-    pub(crate) async fn hear(&self, kinds: &[String]) -> Result<(), Error> {
+    /// Drops what the database said has changed, and tells whether there is something to look at anew.
+    pub(crate) fn hear(&self, kinds: &[String]) -> bool {
         let mut look = false;
         for kind in kinds {
             match kind.as_str() {
@@ -336,6 +336,6 @@ impl Inner {
                 _ => {}
             }
         }
-        if look { self.look_around().await } else { Ok(()) }
+        look
     }
 }

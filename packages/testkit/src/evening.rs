@@ -45,7 +45,7 @@ impl Evening {
         let mut admin =
             Admin::connect(&SecretString::from(db.owner_url().as_str())).await.expect("the owner may");
         admin.ensure_tenant(&tenant, "Acme").await.expect("a tenant");
-        admin.publish_venue(&tenant, &venue, "Hall", "Europe/Madrid", &map).await.expect("a venue");
+        admin.publish_venue(&tenant, &venue, "Hall", Some("Europe/Madrid"), &map).await.expect("a venue");
         admin.ensure_event(&tenant, &event, &venue, "Gala").await.expect("an event");
         let device = admin.add_device(&tenant, "gate", &DeviceScope::default()).await.expect("a device");
         let key = admin

@@ -25,6 +25,6 @@ mod test_db;
 pub use binary::{Binary, binary_path};
 pub use evening::Evening;
 pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
-pub use server::{own_cluster, settings as server_settings, tools_folder};
+pub use server::{connect, own_cluster, settings as server_settings, tools_folder};
 pub use template::{TEMPLATE, make as make_template};
 pub use test_db::TestDb;

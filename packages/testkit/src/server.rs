@@ -129,7 +129,10 @@ async fn drop_leftovers(url: &str) {
 }
 
 /// A connection whose task ends with it.
-pub(crate) async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
+///
+/// # Errors
+/// What the server, or its absence, says.
+pub async fn connect(url: &str) -> Result<tokio_postgres::Client, tokio_postgres::Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
     tokio::spawn(async move { _ = connection.await });
     Ok(client)

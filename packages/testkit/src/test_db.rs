@@ -15,11 +15,20 @@ pub struct TestDb {
 impl TestDb {
     /// Clones the template.
     pub async fn new() -> Self {
+        Self::made_from(TEMPLATE).await
+    }
+
+    /// A database without any schema, for whoever migrates it himself.
+    pub async fn empty() -> Self {
+        Self::made_from("template0").await
+    }
+
+    async fn made_from(template: &str) -> Self {
         let server = server::url().await;
         let name = format!("t_{}", Uuid::now_v7().simple());
         let client = connect(&format!("{server}/postgres")).await.expect("the server of the tests answers");
         client
-            .batch_execute(&format!("create database {name} template {TEMPLATE}"))
+            .batch_execute(&format!("create database {name} template {template}"))
             .await
             .expect("the template is cloned");
         Self { server, name }

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     failure::Failure,
     guests::{GuestLine, GuestPlan, Seating, Seats, command::row, generate, list},
-    venue::{self, DEFAULT_TIME_ZONE},
+    venue,
 };
 
 /// The id and name of the built-in venue.
@@ -99,7 +99,7 @@ pub(super) async fn publish(
     let published = admin.venue(tenant, &id).await?;
     let same = published.is_some_and(|published| published.to_bytes() == venue.to_bytes());
     if !same {
-        admin.publish_venue(tenant, &id, &name, DEFAULT_TIME_ZONE, &venue).await?;
+        admin.publish_venue(tenant, &id, &name, None, &venue).await?;
     }
     let count = |kind| venue.places().iter().filter(|place| place.kind == kind).count();
     step.done(format!(

@@ -16,9 +16,6 @@ use crate::{
 };
 pub use folder::{read, slug_of};
 
-/// A venue's time zone where nobody names one.
-pub const DEFAULT_TIME_ZONE: &str = "UTC";
-
 /// What to do with venues.
 #[derive(Debug, Clone, Subcommand)]
 pub enum Command {
@@ -36,9 +33,9 @@ pub struct Import {
     /// The venue's id [default: the folder's or file's name].
     #[arg(long, value_name = "ID")]
     id: Option<VenueId>,
-    /// Its time zone, which decides the day that an event belongs to.
-    #[arg(long, value_name = "AREA/CITY", value_parser = time_zone, default_value = DEFAULT_TIME_ZONE)]
-    tz: String,
+    /// Its time zone, which decides the day that an event belongs to [default: the one it has, else UTC].
+    #[arg(long, value_name = "AREA/CITY", value_parser = time_zone)]
+    tz: Option<String>,
     /// Publish nothing if anything is broken.
     #[arg(long)]
     strict: bool,
@@ -102,7 +99,7 @@ async fn publish(import: &Import, global: &Global) -> Result<(), Failure> {
     admin.ensure_tenant(&running.tenant, running.tenant.as_str()).await?;
     let name =
         import.path.file_name().map_or_else(|| id.to_string(), |name| name.to_string_lossy().into_owned());
-    let revision = admin.publish_venue(&running.tenant, &id, &name, &import.tz, &venue).await?;
+    let revision = admin.publish_venue(&running.tenant, &id, &name, import.tz.as_deref(), &venue).await?;
     if let (Some(lint), Style::Terminal | Style::Plain) = (lint, output.style()) {
         output.line(lint.to_string())?;
     }

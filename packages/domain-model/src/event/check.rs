@@ -95,7 +95,6 @@ fn event(value: &Value<'_>, tenant: &TenantId, now: Timestamp) -> Result<Event, 
         venue: envelope.venue,
         session_id: envelope.session_id,
         channel: envelope.channel,
-        data: envelope.data,
         raw: value.raw.as_bytes().into(),
     })
 }

@@ -5,7 +5,6 @@
 use std::str::FromStr;
 
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use super::{Rejection, schema::Known};
@@ -23,7 +22,6 @@ pub(super) struct Envelope {
     pub(super) session_id: Option<Uuid>,
     pub(super) channel: Option<Channel>,
     pub(super) tenant: Option<TenantId>,
-    pub(super) data: Box<RawValue>,
 }
 
 impl Envelope {
@@ -67,7 +65,6 @@ impl Envelope {
                 .transpose()?,
             channel: slots.channel.map(|raw| parsed("/channel", raw)).transpose()?,
             tenant: slots.tenant_id.map(|raw| parsed("/tenant_id", raw)).transpose()?,
-            data: serde_json::from_str(data).map_err(|_| unreadable())?,
         };
         if !data.starts_with('{') {
             return Err(violation("/data", "must be an object"));

@@ -8,7 +8,6 @@ mod envelope;
 mod schema;
 
 use jiff::Timestamp;
-use serde_json::value::RawValue;
 use uuid::Uuid;
 
 use crate::{Channel, Outcome, RejectReason, TenantId, VenueId};
@@ -40,9 +39,8 @@ pub struct Event {
     pub session_id: Option<Uuid>,
     /// By what.
     pub channel: Option<Channel>,
-    /// The `data` member, bytes as sent.
-    pub data: Box<RawValue>,
-    /// The whole event, bytes as sent, kept while its fate is open: a conflict of ids makes it a dead letter.
+    /// The whole event, bytes as sent: the database takes `data` from it, and a conflict of ids makes it a dead
+    /// letter.
     pub raw: Box<[u8]>,
 }
 

@@ -43,7 +43,6 @@ fn every_valid_fixture_is_accepted_and_keeps_its_bytes() {
         let [Item::Event(event)] = &batch.items[..] else { panic!("{}: {:?}", fixture.name, batch.items) };
         let text = String::from_utf8(fixture.bytes).expect("UTF-8");
         assert_eq!(&*event.raw, text.trim().as_bytes(), "{}", fixture.name);
-        assert!(text.contains(event.data.get()), "{}", fixture.name);
         assert!(EVENT_TYPES.contains(&event.kind));
     }
 }

@@ -142,11 +142,26 @@ async fn apply<'m>(
     Ok(applied)
 }
 
-/// The CLI records a file statement by statement, without the semicolons and the white space between them; we
-/// record it whole. Compared is what both keep.
+/// Whether what is recorded is the file. We record a file whole; the CLI (2 and 3) statement by statement, comments and
+/// all, each without the semicolon and the white space around it. Nothing else may differ: a blank within a
+/// statement can be one within a text. Line ends may, as a checkout makes them.
 fn same(statements: &[String], sql: &str) -> bool {
-    let kept = |text: &str| text.chars().filter(|c| !c.is_whitespace() && *c != ';').collect::<String>();
-    statements.iter().map(|statement| kept(statement)).collect::<String>() == kept(sql)
+    fn plain(text: &str) -> String {
+        text.trim_start_matches('\u{feff}').replace("\r\n", "\n")
+    }
+    let between = |c: char| c.is_whitespace() || c == ';';
+    let sql = plain(sql);
+    let mut rest = sql.as_str();
+    for (number, statement) in statements.iter().enumerate() {
+        let statement = plain(statement);
+        let next = rest.trim_start_matches(between);
+        let is_apart = number == 0 || rest[..rest.len() - next.len()].contains(';');
+        match next.strip_prefix(statement.trim_matches(between)) {
+            Some(after) if is_apart => rest = after,
+            _ => return false,
+        }
+    }
+    rest.chars().all(between)
 }
 
 #[cfg(test)]
@@ -167,11 +182,40 @@ mod tests {
         assert_eq!(files, listed);
     }
 
+    const FILE: &str =
+        "-- head; one\ncreate table a (b text default 'x;  y'); -- after\n;;\n\n-- why\ncreate table c ();\n";
+
+    /// As the CLI 3.1 recorded [`FILE`].
+    fn by_statement() -> Vec<String> {
+        ["-- head; one\ncreate table a (b text default 'x;  y')", "-- after", "-- why\ncreate table c ()"]
+            .map(str::to_owned)
+            .to_vec()
+    }
+
     #[test]
     fn a_file_recorded_whole_or_by_statement_is_the_same_file() {
-        let sql = "create table a (b text);\n\n-- why\ncreate table c ();\n";
-        assert!(same(&[sql.to_owned()], sql));
-        assert!(same(&["create table a (b text)".into(), "-- why\ncreate table c ()".into()], sql));
-        assert!(!same(&["create table a (b int)".into(), "-- why\ncreate table c ()".into()], sql));
+        assert!(same(&[FILE.to_owned()], FILE));
+        assert!(same(&by_statement(), FILE));
+        assert!(same(&by_statement(), &format!("\u{feff}{}", FILE.replace('\n', "\r\n"))));
+        assert!(same(&[], " \n"));
+    }
+
+    #[test]
+    fn an_edit_is_seen_in_whatever_form_the_file_was_recorded() {
+        for (was, is) in [
+            ("text", "int"),
+            ("x;  y", "x; y"),
+            ("x;  y", "x  y"),
+            ("-- why", "-- because"),
+            ("create table c ();\n", ""),
+            ("create table c ();\n", "create table c (); drop table a;\n"),
+            ("-- after\n;;", "-- after\n"),
+            ("-- head; one\n", ""),
+        ] {
+            let edited = FILE.replace(was, is);
+            assert_ne!(edited, FILE, "{was}");
+            assert!(!same(&[FILE.to_owned()], &edited), "whole: {was} -> {is}");
+            assert!(!same(&by_statement(), &edited), "by statement: {was} -> {is}");
+        }
     }
 }

@@ -7,7 +7,7 @@ use super::{Admin, AdminError};
 
 impl Admin {
     /// Publishes a map: the venue, its doors, sections, tables and seats, and the document that services
-    /// compile. Doors and places of an earlier map that the new one lacks are taken away. Returns the
+    /// compile. Without a time zone the venue keeps the one it has, a new one gets UTC. Doors and places of an earlier map that the new one lacks are taken away. Returns the
     /// revision, from 1.
     ///
     /// # Errors
@@ -17,7 +17,7 @@ impl Admin {
         tenant: &TenantId,
         venue_id: &VenueId,
         name: &str,
-        time_zone: &str,
+        time_zone: Option<&str>,
         venue: &Venue,
     ) -> Result<i64, AdminError> {
         let document = venue.to_bytes();
@@ -26,9 +26,9 @@ impl Admin {
         let row = transaction
             .query_one(
                 "insert into ops.venues (tenant_id, venue_id, name, time_zone, map_revision)
-                 values ($1::text, $2::text, $3, $4, 1)
+                 values ($1::text, $2::text, $3, coalesce($4::text, 'UTC'), 1)
                  on conflict (venue_id, tenant_id) do update
-                 set name = excluded.name, time_zone = excluded.time_zone, map_revision = ops.venues.map_revision + 1
+                 set name = excluded.name, time_zone = coalesce($4::text, ops.venues.time_zone), map_revision = ops.venues.map_revision + 1
                  returning map_revision",
                 &[&tenant, &id, &name, &time_zone],
             )

@@ -35,7 +35,7 @@ async fn a_published_map_is_served_within_two_seconds() {
     evening
         .admin()
         .await
-        .publish_venue(&evening.tenant, &annex, "Annex", "Europe/Madrid", &map)
+        .publish_venue(&evening.tenant, &annex, "Annex", Some("Europe/Madrid"), &map)
         .await
         .unwrap();
     let published = Instant::now();

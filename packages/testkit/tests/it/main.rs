@@ -1,5 +1,7 @@
 //! The databases of the tests, tested.
 
+mod floors;
+
 use seatpilot_testkit::TestDb;
 
 #[tokio::test]
