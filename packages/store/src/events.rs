@@ -43,7 +43,7 @@ impl Batch for EventIngest {
         &self,
         client: &Client,
         statement: &Statement,
-        tenant: &TenantId,
+        tenant: &str,
         rows: &[&Submission],
     ) -> Result<Vec<SubmitAnswer>, SendError> {
         let key_ids: Vec<_> = rows.iter().map(|row| row.nonce.key_id.as_str()).collect();
@@ -62,7 +62,7 @@ impl Batch for EventIngest {
             .query(
                 statement,
                 &[
-                    &tenant.as_str(),
+                    &tenant,
                     &key_ids,
                     &key_times,
                     &nonces,

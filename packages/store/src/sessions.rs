@@ -36,7 +36,7 @@ impl Batch for SessionCheckIn {
         &self,
         client: &Client,
         statement: &Statement,
-        tenant: &TenantId,
+        tenant: &str,
         rows: &[&CheckIn],
     ) -> Result<Vec<ScanAnswer>, SendError> {
         let now = self.clock.monotonic();
@@ -59,7 +59,7 @@ impl Batch for SessionCheckIn {
             .query(
                 statement,
                 &[
-                    &tenant.as_str(),
+                    &tenant,
                     &scan_ids,
                     &session_ids,
                     &telemetry_ids,
@@ -159,7 +159,7 @@ impl Batch for SessionArrive {
         &self,
         client: &Client,
         statement: &Statement,
-        tenant: &TenantId,
+        tenant: &str,
         rows: &[&SignedPing],
     ) -> Result<Vec<ArriveAnswer>, SendError> {
         let ping_ids: Vec<_> = rows.iter().map(|row| row.ping.ping_id).collect();
@@ -192,7 +192,7 @@ impl Batch for SessionArrive {
             .query(
                 statement,
                 &[
-                    &tenant.as_str(),
+                    &tenant,
                     &ping_ids,
                     &session_ids,
                     &telemetry_ids,

@@ -66,12 +66,12 @@ pub(crate) trait Batch: Send + Sync + 'static {
         1
     }
 
-    /// Sends the rows and returns one answer a row, in their order.
+    /// Sends the rows and returns one answer a row, in their order. No rows: does nothing but run once.
     fn send(
         &self,
         client: &Client,
         statement: &Statement,
-        tenant: &TenantId,
+        tenant: &str,
         rows: &[&Self::Row],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, SendError>> + Send;
 }
@@ -291,7 +291,7 @@ impl<B: Batch> Queue<B> {
 async fn write<B: Batch>(queue: Arc<Queue<B>>, target: Target) {
     let mut pause = RECONNECT_MIN;
     while !(queue.closed.load(Ordering::Acquire) && queue.state().waiting.is_empty()) {
-        match open::<B>(&target).await {
+        match open(&queue.batch, &target).await {
             Ok((connection, statement)) => {
                 pause = RECONNECT_MIN;
                 queue.connected.fetch_add(1, Ordering::AcqRel);
@@ -319,12 +319,20 @@ async fn write<B: Batch>(queue: Arc<Queue<B>>, target: Target) {
     }
 }
 
-async fn open<B: Batch>(target: &Target) -> Result<(Connection, Statement), Error> {
+/// A connection that has run the statement once, without rows: the server plans a function's statements at its first
+/// call, and that must not be a guest's.
+async fn open<B: Batch>(batch: &B, target: &Target) -> Result<(Connection, Statement), Error> {
     let connection = target.open().await?;
-    let statement = match tokio::time::timeout(STATEMENT_MAX, connection.client.prepare(B::SQL)).await {
-        Ok(prepared) => prepared?,
-        Err(_) => return Err(Error::Deadline(STATEMENT_MAX)),
+    let warm = async {
+        let statement = connection.client.prepare(B::SQL).await?;
+        match batch.send(&connection.client, &statement, "", &[]).await {
+            Ok(_) => Ok(statement),
+            Err(SendError::Postgres(error)) => Err(Error::from(error)),
+            Err(SendError::Shape(shape)) => Err(Error::Corrupt(shape)),
+        }
     };
+    let statement =
+        tokio::time::timeout(STATEMENT_MAX, warm).await.map_err(|_| Error::Deadline(STATEMENT_MAX))??;
     Ok((connection, statement))
 }
 
@@ -366,7 +374,7 @@ async fn send_until_answered<B: Batch>(
         let began = Instant::now();
         let sent = tokio::time::timeout(
             STATEMENT_MAX,
-            queue.batch.send(&connection.client, statement, &tenant, &rows),
+            queue.batch.send(&connection.client, statement, tenant.as_str(), &rows),
         )
         .await;
         let error = match sent {
