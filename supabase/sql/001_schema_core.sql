@@ -2,6 +2,9 @@
 --
 -- Tenancy: every row carries its tenant_id; 002 forces row level security on every table. Keys lead with their
 -- selective column and compare text bytewise ("C"): half of a writer's time is index work.
+--
+-- Functions `set search_path = pg_catalog, pg_temp` and name everything else with its schema. Not '': what is not
+-- listed is searched first, so a caller's own pg_temp.text would run its checks as a security definer's owner.
 
 -- Roles ------------------------------------------------------------------------------------------------------
 -- Roles belong to the cluster, not to the database: each is made only where it is missing.
@@ -32,6 +35,13 @@ begin
                 execute format('create role %I %s', r.name, r.options);
             exception
                 when duplicate_object or unique_violation then null; -- another database of this cluster was faster
+                -- An owner that is no superuser may not hand on bypassrls (15), or only its own (16 and later): then
+                -- service_role is bound by the claim as everybody is.
+                when insufficient_privilege then
+                    if r.options !~ 'bypassrls' then
+                        raise;
+                    end if;
+                    execute format('create role %I %s', r.name, replace(r.options, 'bypassrls', ''));
             end;
         end if;
     end loop;
@@ -94,7 +104,7 @@ do $$
 begin
     if to_regprocedure('auth.jwt()') is null then
         execute $f$
-            create function auth.jwt() returns jsonb language sql stable set search_path = '' as $body$
+            create function auth.jwt() returns jsonb language sql stable set search_path = pg_catalog, pg_temp as $body$
                 select nullif(current_setting('request.jwt.claims', true), '')::jsonb
             $body$
         $f$;
@@ -106,7 +116,7 @@ $$;
 -- The tenant of the caller's claim, or null. A setting that a transaction has set once reads '' afterwards, not
 -- null: both mean "no claim", and no claim sees no row. user_metadata is the user's own text: never read.
 create function telemetry.claim_tenant_id() returns text
-language sql stable set search_path = '' as $$
+language sql stable set search_path = pg_catalog, pg_temp as $$
     select coalesce(nullif(claim #>> '{app_metadata,tenant_id}', ''), nullif(claim ->> 'tenant_id', ''))
     from (select nullif(current_setting('request.jwt.claims', true), '')::jsonb) as claims (claim)
 $$;
@@ -115,13 +125,13 @@ comment on function telemetry.claim_tenant_id() is
 
 -- Puts a tenant's claim on the running transaction only. For a single statement that is the statement.
 create function telemetry.claim(tenant text) returns void
-language sql volatile set search_path = '' as $$
+language sql volatile set search_path = pg_catalog, pg_temp as $$
     select set_config('request.jwt.claims', jsonb_build_object('tenant_id', tenant)::text, true)
 $$;
 
 -- UUIDv7 for rows that SQL makes by itself (dead letters). Postgres 18 has its own.
 create function telemetry.uuid_v7() returns uuid
-language sql volatile set search_path = '' as $$
+language sql volatile set search_path = pg_catalog, pg_temp as $$
     select encode(
         set_bit(set_bit(overlay(
             uuid_send(gen_random_uuid())
@@ -391,7 +401,7 @@ create index events_dlq_tenant on telemetry.events_dlq (tenant_id, received_at);
 
 -- What changes while services run is told to them: they hold caches of what a claim may read.
 create function ops.tell_services() returns trigger
-language plpgsql set search_path = '' as $$
+language plpgsql set search_path = pg_catalog, pg_temp as $$
 begin
     perform pg_notify('seatpilot', tg_argv[0]);
     return null;

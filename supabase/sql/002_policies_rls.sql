@@ -68,7 +68,7 @@ grant select on ops.devices, ops.signing_keys, ops.tenants to seatpilot_lookup;
 
 create function ops.device_by_token_hash(hash bytea)
 returns table (device_id uuid, tenant_id text, token_hash bytea, venues text[], events text[], doors text[], channels text[])
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select d.device_id, d.tenant_id, d.token_hash, d.venues, d.events, d.doors, d.channels
     from ops.devices d
     where d.token_hash = hash and d.revoked_at is null
@@ -78,22 +78,24 @@ create function ops.signing_key_by_id(id text)
 returns table (
     tenant_id text, scopes text[], secret bytea, previous_secret bytea, previous_expires_at timestamptz, revoked boolean
 )
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select k.tenant_id, k.scopes, k.secret, k.previous_secret, k.previous_expires_at, k.revoked_at is not null
     from ops.signing_keys k
     where k.key_id = id
 $$;
 
 create function ops.tenant_ids() returns setof text
-language sql stable security definer set search_path = '' as $$
+language sql stable security definer set search_path = pg_catalog, pg_temp as $$
     select t.tenant_id from ops.tenants t order by t.tenant_id
 $$;
 
-grant create on schema ops, telemetry to seatpilot_lookup, seatpilot_rollup, seatpilot_retention;
+-- Who is given an object must be able to make one there, at that moment. seatpilot_retention makes partitions for good.
+grant create on schema ops to seatpilot_lookup;
+grant create on schema telemetry to seatpilot_rollup, seatpilot_retention;
 alter function ops.device_by_token_hash(bytea) owner to seatpilot_lookup;
 alter function ops.signing_key_by_id(text) owner to seatpilot_lookup;
 alter function ops.tenant_ids() owner to seatpilot_lookup;
-revoke create on schema ops from seatpilot_lookup, seatpilot_rollup, seatpilot_retention;
+revoke create on schema ops from seatpilot_lookup;
 
 revoke execute on all functions in schema ops, telemetry from public;
 grant execute on function telemetry.claim_tenant_id() to public;

@@ -181,7 +181,7 @@ returns table (
     counted bigint, guests bigint, outliers bigint, p50_us bigint, p95_us bigint, p99_us bigint,
     added bigint, first_received_at timestamptz
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     wanted_type text;
@@ -340,7 +340,7 @@ create function telemetry.mv_add(
     kept_before timestamptz, kept_xid xid8,
     out rows_read bigint, out rows_changed bigint, out first_received_at timestamptz
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 begin
     -- One statement a view: one that is broken does not keep the other from being planned.
     case which
@@ -392,7 +392,7 @@ $$;
 
 -- Empties a view from a minute on.
 create function telemetry.mv_clear(which text, from_minute timestamptz) returns void
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 begin
     delete from telemetry.kpi_minutes m where m.view = which and m.minute >= from_minute;
     case which
@@ -405,7 +405,7 @@ $$;
 -- Events from a dump or a copy bring the transaction ids of where they were written. Those that this cluster has not
 -- come to yet would be counted only when it does: they become "long ago", and every view starts over.
 create function telemetry.events_raw_settle(own_xid xid8) returns void
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 begin
     if not exists (
         select from telemetry.events_raw e
@@ -428,7 +428,7 @@ create function telemetry.mv_advance(
     which text, start_over boolean,
     out rows_read bigint, out rows_changed bigint, out caught_up boolean, out until timestamptz
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 declare
     -- A bite that ends within the service's statement timeout, even if every event has a minute of its own.
     rows_max constant integer := 1500000;
@@ -527,7 +527,7 @@ $$;
 
 -- The views that `which` names: one, or all where it is null.
 create function telemetry.mv_named(which text) returns setof text
-language plpgsql stable security invoker set search_path = '' as $$
+language plpgsql stable security invoker set search_path = pg_catalog, pg_temp as $$
 begin
     which := regexp_replace(which, '^telemetry\.', '');
     return query select m.view from telemetry.mv_metadata m where which is null or m.view = which order by m.view;
@@ -548,7 +548,7 @@ returns table (
     view text, outcome text, rows_read bigint, rows_changed bigint, caught_up boolean, complete_until timestamptz,
     error text
 )
-language plpgsql volatile security definer set search_path = '' set work_mem = '64MB' as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
 #variable_conflict use_column
 declare
     started_at timestamptz;
@@ -592,7 +592,7 @@ comment on function telemetry.refresh_mv(text) is 'Adds the events that were com
 -- until it commits. Raises what goes wrong.
 create function telemetry.rebuild_mv(which text default null)
 returns table (view text, rows_read bigint, rows_changed bigint, complete_until timestamptz)
-language plpgsql volatile security definer set search_path = '' set work_mem = '64MB' as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp set work_mem = '64MB' as $$
 #variable_conflict use_column
 declare
     started_at timestamptz;

@@ -13,7 +13,7 @@ create function ops.session_standing(
     out verdict text, out session_id uuid, out ticket_id uuid, out party_size smallint, out section text,
     out table_id text, out seat_id text, out door_id text, out checked_in_at timestamptz, out profile text
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     s record;
@@ -63,7 +63,7 @@ returns table (
     ord bigint, verdict text, session_id uuid, ticket_id uuid, party_size smallint, section text, table_id text,
     seat_id text, door_id text, checked_in_at timestamptz, profile text
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 begin
     perform telemetry.claim(tenant);

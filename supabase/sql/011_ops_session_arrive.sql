@@ -10,7 +10,7 @@ create function ops.session_arrival_standing(
     out verdict text, out table_id text, out seat_id text, out section text, out channel text,
     out checked_in_at timestamptz, out arrived_at timestamptz
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     s record;
@@ -50,7 +50,7 @@ returns table (
     ord bigint, verdict text, table_id text, seat_id text, section text, channel text, checked_in_at timestamptz,
     arrived_at timestamptz, nonce_replayed boolean, first boolean
 )
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     -- Ordinals whose nonce is known: replayed with the same body, or reused with another.

@@ -7,7 +7,7 @@
 -- Whether the id that was not stored just now is known with the same body. Volatile: it sees the racing winner and
 -- earlier rows of this batch.
 create function telemetry.event_standing(tenant text, event_id uuid, body bytea) returns text
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 declare
     known bytea;
 begin
@@ -29,7 +29,7 @@ create function telemetry.event_ingest(
     reasons text[], details text[]
 )
 returns table (request bigint, replayed boolean, reused boolean, outcomes text[])
-language plpgsql volatile security invoker set search_path = '' as $$
+language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 #variable_conflict use_column
 declare
     known bigint[];
@@ -135,7 +135,7 @@ $$;
 -- Whether Postgres takes bytes as jsonb. The strict parser refuses what jsonb refuses; this finds what it missed, so
 -- that one item goes to the dead-letter queue and not its whole request.
 create function telemetry.is_jsonb(content bytea) returns boolean
-language plpgsql immutable set search_path = '' as $$
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
 begin
     perform convert_from(content, 'UTF8')::jsonb;
     return true;

@@ -6,7 +6,7 @@
 --   ingest_nonces   660 s and slack, a truncated partition at a time
 --   events_dlq      30 days (expires_at)
 
-grant insert, select, delete on telemetry.events_dlq, telemetry.event_ids to seatpilot_retention;
+grant select, delete on telemetry.events_dlq, telemetry.event_ids to seatpilot_retention;
 grant select on telemetry.ingest_nonces to seatpilot_retention;
 create policy events_dlq_retention on telemetry.events_dlq to seatpilot_retention using (true);
 create policy event_ids_retention on telemetry.event_ids to seatpilot_retention using (true);
@@ -26,7 +26,7 @@ alter table telemetry.events_raw owner to seatpilot_retention;
 alter table telemetry.events_raw_rest owner to seatpilot_retention;
 
 create function telemetry.event_day_make(day date) returns boolean
-language plpgsql security invoker set search_path = '' as $$
+language plpgsql security invoker set search_path = pg_catalog, pg_temp as $$
 declare
     name text := 'events_raw_p' || to_char(day, 'YYYYMMDD');
     opens timestamptz := day::timestamp at time zone 'UTC';
@@ -54,7 +54,7 @@ $$;
 
 create function telemetry.retain(days_kept integer default 400, days_ahead integer default 14)
 returns table (made integer, dropped integer, ids integer, letters integer, nonce_slots integer)
-language plpgsql volatile security definer set search_path = '' as $$
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp as $$
 declare
     today date := (now() at time zone 'UTC')::date;
     moment bigint := extract(epoch from now())::bigint;
