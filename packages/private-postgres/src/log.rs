@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -58,7 +59,8 @@ struct LogFile {
 
 impl LogFile {
     fn open(path: &Path) -> Self {
-        let file = OpenOptions::new().create(true).append(true).open(path).ok();
+        // A statement that failed stands in it, and may hold a password.
+        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(path).ok();
         let bytes = file.as_ref().and_then(|file| file.metadata().ok()).map_or(0, |meta| meta.len());
         Self { path: path.to_owned(), file, bytes }
     }

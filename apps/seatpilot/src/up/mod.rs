@@ -107,7 +107,7 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     let settings = Environment::process().read(Settings::read)?;
     let mut started = Started::default();
     let outcome = tokio::select! {
-        outcome = start(&mut started, &args, global, &settings) => outcome,
+        outcome = start(&mut started, &args, global, &settings) => outcome.map_err(with_way_out),
         () = shutdown.begun() => Err(Failure::new("stopped before everything was up")),
     };
     let outcome = match outcome {
@@ -120,6 +120,16 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
         () = shutdown.insisted() => Err(Failure::new("stopped without draining")),
     };
     outcome.and(taken_down)
+}
+
+/// A full disk may stop any step; what to do about it is the same for all of them.
+fn with_way_out(failure: Failure) -> Failure {
+    match failure {
+        Failure::Failed(why) if why.contains("No space left on device") => {
+            Failure::Failed(format!("{why}: free some space on the data directory's volume and start again"))
+        }
+        other => other,
+    }
 }
 
 /// Brings everything up and sends the first guests.

@@ -107,7 +107,8 @@ fn tell_guest(text: &mut String, one: &Seated) -> std::fmt::Result {
             writeln!(text, "  {:>2}. {}", number + 1, step["text"].as_str().unwrap_or_default())?;
         }
     }
-    writeln!(text, "  seated {} s after the door", one.arrival["door_to_seat_seconds"])
+    let seconds = one.arrival["door_to_seat_seconds"].as_f64().unwrap_or_default();
+    writeln!(text, "  seated {seconds:.2} s after the door")
 }
 
 fn minute(time: Timestamp) -> String {

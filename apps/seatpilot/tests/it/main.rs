@@ -8,4 +8,5 @@ mod generate;
 mod house;
 mod running;
 mod sign;
+mod up;
 mod usage;

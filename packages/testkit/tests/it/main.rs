@@ -1,5 +1,8 @@
-//! The databases of the tests, tested.
+//! The databases of the tests, tested; and the house, held.
 
+#![expect(clippy::unwrap_used, reason = "a test that fails, fails")]
+
+mod documents;
 mod floors;
 
 use seatpilot_testkit::TestDb;
