@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use seatpilot_http::{Routes, ServeOptions, Server, Success};
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{Clock, Failure, Process, Readiness, Shutdown, StoreKind, logging};
+use seatpilot_runtime::{
+    Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging, variable,
+};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 pub use config::Config;
@@ -56,7 +58,8 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         pool_size: POOL_SIZE,
         readiness: readiness.clone(),
         clock: clock.clone(),
-    })?;
+    })
+    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
     store.observe(&metrics);
     let options = ServeOptions {
         config: config.service.clone(),

@@ -17,7 +17,16 @@ async fn the_first_ping_is_201_and_every_later_one_200_with_the_same_answer() {
     members.sort_unstable();
     assert_eq!(
         members,
-        ["arrived_at", "checked_in_at", "door_to_seat_seconds", "outlier", "seat_id", "section", "session_id", "table_id"]
+        [
+            "arrived_at",
+            "checked_in_at",
+            "door_to_seat_seconds",
+            "outlier",
+            "seat_id",
+            "section",
+            "session_id",
+            "table_id"
+        ]
     );
     assert_eq!(body["session_id"], json!(session));
     assert_eq!(body["outlier"], false);
@@ -27,7 +36,10 @@ async fn the_first_ping_is_201_and_every_later_one_200_with_the_same_answer() {
     let later = sign.send(&sign.ping(session)).await;
     assert_eq!((later.status, &later.text), (200, &first.text));
     let metrics = sign.metrics().await;
-    assert!(metrics.contains(r#"seatpilot_door_to_seat_seconds_count{channel="kiosk",tenant="acme"} 1"#), "{metrics}");
+    assert!(
+        metrics.contains(r#"seatpilot_door_to_seat_seconds_count{channel="kiosk",tenant="acme"} 1"#),
+        "{metrics}"
+    );
 }
 
 #[tokio::test]

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use seatpilot_wayfinding::openapi_document;
 use seatpilot_http::openapi::{check_current, update_asked};
 use seatpilot_runtime::Environment;
+use seatpilot_wayfinding::openapi_document;
 
 #[test]
 fn the_kept_document_is_current() {

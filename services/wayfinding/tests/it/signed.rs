@@ -59,7 +59,8 @@ async fn whoever_cannot_sign_for_arrivals_is_refused() {
     let unknown = headers(&[9; 32], "nobody_knows_me", &nonce("three"), &body);
     assert_eq!(sign.post(body.clone(), &unknown).await.problem(), (401, "unauthorized".into()));
     let mut admin = sign.evening.admin().await;
-    let ingest_only = admin.add_key(&sign.evening.tenant, Some("only_ingest"), &[KeyScope::Ingest]).await.unwrap();
+    let ingest_only =
+        admin.add_key(&sign.evening.tenant, Some("only_ingest"), &[KeyScope::Ingest]).await.unwrap();
     let scoped = headers(ingest_only.secret.expose_secret(), "only_ingest", &nonce("four"), &body);
     assert_eq!(sign.post(body.clone(), &scoped).await.problem(), (403, "forbidden".into()));
     let secret = sign.evening.key_secret.expose_secret();
