@@ -28,6 +28,37 @@ async fn an_open_transaction_is_neither_skipped_nor_counted_twice() {
 }
 
 #[tokio::test]
+async fn a_transaction_that_ends_between_the_look_and_the_reading_counts_once() {
+    let evening = Evening::new().await;
+    // The shipped function, with a pause where a transaction may end.
+    evening
+        .run(
+            "do $do$
+             declare
+                 f text := pg_get_functiondef('telemetry.mv_advance(text, boolean)'::regprocedure);
+                 looked text := 'perform telemetry.events_raw_settle(own_xid);';
+             begin
+                 if position(looked in f) = 0 then raise 'the function is another'; end if;
+                 execute replace(f, looked, looked || ' perform pg_sleep(0.4);');
+             end $do$",
+        )
+        .await;
+    let slow = evening.db.owner().await;
+    slow.batch_execute("begin").await.unwrap();
+    insert(&slow, &[check_in(1, 5.0, 1)]).await;
+    // A younger one has ended, so that the open one lies below what the refresh saw.
+    evening.store(&[check_in(2, 5.0, 1)]).await;
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        slow.batch_execute("commit").await.unwrap();
+    };
+    let (first, ()) = tokio::join!(evening.refresh(CHECK_INS), end);
+    assert_eq!(first.events, 1);
+    assert_eq!(evening.refresh(CHECK_INS).await.events, 1);
+    assert_eq!(evening.checked_in().await, 2);
+}
+
+#[tokio::test]
 async fn what_is_rolled_back_never_counts() {
     let evening = Evening::new().await;
     let slow = evening.db.owner().await;
