@@ -4,8 +4,6 @@
 //! go through a group-commit writer each: one statement, one round trip, answered after its commit. Reads go
 //! through a small pool, under a tenant's claim. [`admin`] is the operator's door: it needs the owner's login.
 
-#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "tests read the time and the environment"))]
-
 pub mod admin;
 mod atlas;
 mod connection;
