@@ -75,6 +75,8 @@ begin
             made := made + 1;
         end if;
     end loop;
+    -- What follows locks out writers while it waits for its turn: it gives up at once and is tried again next time.
+    perform set_config('lock_timeout', '50ms', true);
     for part in
         select c.relname
         from pg_catalog.pg_inherits i
@@ -83,8 +85,11 @@ begin
             and c.relname ~ '^events_raw_p[0-9]{8}$'
             and to_date(substring(c.relname from 13), 'YYYYMMDD') < today - days_kept
     loop
-        execute format('drop table telemetry.%I', part.relname);
-        dropped := dropped + 1;
+        begin
+            execute format('drop table telemetry.%I', part.relname);
+            dropped := dropped + 1;
+        exception when lock_not_available then null;
+        end;
     end loop;
     -- In bites, so that a long pause does not become one long transaction.
     with old as (
@@ -102,8 +107,11 @@ begin
     for s in 0..7 loop
         execute format('select coalesce(max(ts) < %s, false) from telemetry.ingest_nonces_%s', moment - 1500, s) into slot_is_old;
         if slot_is_old then
-            execute format('truncate telemetry.ingest_nonces_%s', s);
-            nonce_slots := nonce_slots + 1;
+            begin
+                execute format('truncate telemetry.ingest_nonces_%s', s);
+                nonce_slots := nonce_slots + 1;
+            exception when lock_not_available then null;
+            end;
         end if;
     end loop;
     return next;

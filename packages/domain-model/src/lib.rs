@@ -1,7 +1,7 @@
 //! The nouns of SeatPilot, without async, IO or a clock: whatever needs one of those lives higher up.
 //!
 //! Every type here is *parsed*: a value that exists is inside its grammar. The wire contract
-//! (`docs/contract`) is the source of each limit.
+//! (`docs/contract.md`) is the source of each limit.
 
 mod arrival;
 mod checkin;

@@ -44,7 +44,7 @@ pub async fn own_cluster(folder: &Path) -> Cluster {
         .expect("a server starts")
 }
 
-/// Where `scripts/postgres.sh` puts a server that it had to install without root.
+/// Where `scripts/lib/setup.sh` puts a server that it had to install without root.
 pub fn tools_folder() -> PathBuf {
     target_folder().join("tools")
 }

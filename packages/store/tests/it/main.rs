@@ -10,6 +10,7 @@ mod evening;
 mod events;
 mod grants;
 mod migrations;
+mod retention;
 mod supabase_cli;
 mod tenancy;
 mod versions;

@@ -40,9 +40,8 @@ impl Cli {
         let (from, to) = (Path::new(SUPABASE), project.path().join("supabase"));
         fs::create_dir_all(to.join("sql")).unwrap();
         fs::copy(from.join("config.toml"), to.join("config.toml")).unwrap();
-        for entry in fs::read_dir(from.join("sql")).unwrap() {
-            let entry = entry.unwrap();
-            fs::copy(entry.path(), to.join("sql").join(entry.file_name())).unwrap();
+        for one in MIGRATIONS {
+            fs::write(to.join(format!("sql/{}_{}.sql", one.version, one.name)), one.sql).unwrap();
         }
         // Seeds lie beside the migrations and are none.
         fs::write(to.join("sql/metering_seed.sql"), "create table public.seeded ();").unwrap();
