@@ -27,7 +27,7 @@ macro_rules! words {
             fn from_str(text: &str) -> Result<Self, $crate::UnknownWord> {
                 match text {
                     $($text => Ok(Self::$variant),)+
-                    _ => Err($crate::UnknownWord(concat!($($text, " "),+))),
+                    _ => Err($crate::UnknownWord(concat!($($text, " "),+).trim_end())),
                 }
             }
         }

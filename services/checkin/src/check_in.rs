@@ -63,7 +63,9 @@ pub(crate) async fn check_in(
 
     let body = read_body(&request, payload, BODY_BYTES_MAX).await?;
     let scan: Scan = parse_json(&body)?;
-    if idempotency_key(&request)?.is_some_and(|key| key != scan.scan_id.to_string()) {
+    // A UUID reads the same in either case (RFC 9562), and the body takes both.
+    let scan_id = scan.scan_id.to_string();
+    if idempotency_key(&request)?.is_some_and(|key| !key.eq_ignore_ascii_case(&scan_id)) {
         return Err(Fault::new(
             FaultCode::IdempotencyKeyMismatch,
             "Idempotency-Key differs from scan_id: leave it out, or send the same.",

@@ -143,7 +143,7 @@ fn parsed<T: FromStr<Err: std::fmt::Display>>(pointer: &str, raw: &str) -> Resul
 }
 
 fn required(member: &str) -> Rejection {
-    violation("", &format!("must have a member {member}"))
+    violation(&format!("/{member}"), "is required")
 }
 
 /// Breaks the schema at this place: pointer and rule, nothing of the sender's text.

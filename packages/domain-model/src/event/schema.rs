@@ -6,6 +6,7 @@
 
 use std::sync::LazyLock;
 
+use jsonschema::error::ValidationErrorKind;
 use jsonschema::{PatternOptions, Validator};
 use serde_json::Value;
 
@@ -77,7 +78,13 @@ impl Known {
         }
         Err(validator.validate(data).err().map_or_else(
             || "/data: must match its type's schema".to_owned(),
-            |error| format!("/data{}: {}", error.instance_path(), error.masked()),
+            |error| match error.kind() {
+                // The crate points at the object that lacks the member; a sender looks for the member.
+                ValidationErrorKind::Required { property: Value::String(name) } => {
+                    format!("/data{}/{name}: is required", error.instance_path())
+                }
+                _ => format!("/data{}: {}", error.instance_path(), error.masked()),
+            },
         ))
     }
 }

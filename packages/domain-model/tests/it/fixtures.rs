@@ -63,6 +63,23 @@ fn every_invalid_fixture_is_refused_for_the_reason_in_its_name() {
 }
 
 #[test]
+fn a_member_that_is_not_there_is_named_by_its_own_pointer() {
+    for (left_out, pointer) in
+        [("venue_id", "/venue_id"), ("data", "/data"), ("latency_ms", "/data/latency_ms")]
+    {
+        let mut event = serde_json::json!({
+            "id": "019aa0c4-7a00-7000-8000-000000000001", "type": "checkin.success", "venue_id": "arena",
+            "occurred_at": "2026-11-22T12:00:00Z", "data": { "latency_ms": 3 },
+        });
+        event.as_object_mut().expect("an event").remove(left_out);
+        event.get_mut("data").and_then(|data| data.as_object_mut()?.remove(left_out));
+        let batch = parse_items(event.to_string().as_bytes(), &tenant(), now()).expect("an item");
+        let [Item::DeadLetter(letter)] = &batch.items[..] else { panic!("{left_out}") };
+        assert_eq!(letter.detail, format!("{pointer}: is required"));
+    }
+}
+
+#[test]
 fn a_dead_letter_tells_the_rule_and_never_the_senders_text() {
     for fixture in fixtures("invalid") {
         let batch = parse_items(&fixture.bytes, &tenant(), now()).expect("an item");

@@ -70,6 +70,13 @@ async fn an_idempotency_key_equals_the_scan_id_bare_or_quoted() {
         door.post(&door.url, token, scan.to_string(), &[("idempotency-key", &quoted)]).await.status,
         201
     );
+    let upper = id.to_uppercase();
+    assert_eq!(
+        door.post(&door.url, token, scan.to_string().replace(id, &upper), &[("idempotency-key", &upper)])
+            .await
+            .status,
+        201
+    );
     let other = door.post(&door.url, token, door.scan(1).to_string(), &[("idempotency-key", id)]).await;
     assert_eq!(other.problem(), (422, "idempotency_key_mismatch".into()));
 }
