@@ -18,6 +18,10 @@ const PING_EVERY: Duration = Duration::from_secs(2);
 const PING_MAX: Duration = Duration::from_secs(1);
 /// How often maps are looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
+/// How often the writers are asked at the first contact whether they have a connection.
+const WRITERS_EVERY: Duration = Duration::from_millis(5);
+/// How long they may take: to open one, and to run their statement once on it.
+const WRITERS_MAX: Duration = Duration::from_secs(5);
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -56,6 +60,17 @@ fn describe(error: &dyn std::error::Error) -> String {
     text
 }
 
+/// A writer that has no connection yet refuses at once: whoever was told `ready` would be told
+/// `database_unavailable` by the next answer.
+async fn writers_connected(inner: &Inner) -> Result<(), Error> {
+    let all = async {
+        while !inner.writers_connected() {
+            tokio::time::sleep(WRITERS_EVERY).await;
+        }
+    };
+    tokio::time::timeout(WRITERS_MAX, all).await.map_err(|_| Error::Unreachable)
+}
+
 async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> Result<(), Error> {
     let opened = tokio::time::timeout(Duration::from_secs(2), target.config().connect(NoTls)).await;
     let (client, mut connection) = opened.map_err(|_| Error::Unreachable)??;
@@ -74,6 +89,14 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
             "the schema is at {version}, this version needs {MIN_SCHEMA_VERSION}: run `seatpilot migrate`"
         )));
     }
+    let server: String =
+        client.query_one("select current_setting('server_version_num')", &[]).await?.try_get(0)?;
+    if !is_patched(server.parse().unwrap_or(0)) {
+        tracing::warn!(
+            server_version_num = server,
+            "this Postgres is older than 15.14, 16.10 or 17.6 and has known holes: update it"
+        );
+    }
     client.batch_execute("listen seatpilot").await?;
     {
         let Some(inner) = store.upgrade() else { return Ok(()) };
@@ -83,6 +106,7 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
             inner.readiness.reached(&version);
         }
         inner.look_around().await?;
+        writers_connected(&inner).await?;
         inner.readiness.reached(&version);
         tracing::info!(schema_version = version, "reached the database");
     }
@@ -140,11 +164,37 @@ async fn schema_version(client: &Client) -> Result<String, Error> {
     Ok(row.try_get::<_, Option<String>>(0)?.unwrap_or_default())
 }
 
+/// Whether a server, by its `server_version_num`, has the fixes of August 2025 (CVE-2025-8713 among them).
+fn is_patched(server_version_num: u32) -> bool {
+    match server_version_num / 10_000 {
+        ..15 => false,
+        15 => server_version_num >= 150_014,
+        16 => server_version_num >= 160_010,
+        17 => server_version_num >= 170_006,
+        18.. => true,
+    }
+}
+
 /// Stops with its owner.
 struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_the_fixes_of_its_line_is_named() {
+        for good in [150_014, 150_018, 160_010, 170_006, 170_010, 180_000] {
+            assert!(is_patched(good), "{good}");
+        }
+        for bad in [0, 140_020, 150_013, 160_009, 170_005] {
+            assert!(!is_patched(bad), "{bad}");
+        }
     }
 }
