@@ -285,6 +285,16 @@ impl Store {
 }
 
 impl Inner {
+    /// Whether each writer that this service has holds a connection.
+    fn writers_connected(&self) -> bool {
+        let up = [
+            self.check_ins.as_ref().map(|writer| writer.connected() > 0),
+            self.arrivals.as_ref().map(|writer| writer.connected() > 0),
+            self.events.as_ref().map(|writer| writer.connected() > 0),
+        ];
+        up.into_iter().flatten().all(|connected| connected)
+    }
+
     async fn tenants(&self) -> Result<Vec<TenantId>, Error> {
         const SQL: &str = include_str!("../sql/tenant_list.sql");
         let rows = self.reader.look_up(SQL, &[]).await?;

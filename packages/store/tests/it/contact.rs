@@ -25,6 +25,18 @@ async fn a_revoked_device_is_forgotten_within_five_seconds_and_a_new_one_is_know
 }
 
 #[tokio::test]
+async fn whoever_is_told_ready_can_write_at_once() {
+    let evening = Evening::of(1).await;
+    for (role, writes) in [
+        ("seatpilot_checkin", Writes::CheckIns),
+        ("seatpilot_wayfinding", Writes::Arrivals),
+        ("seatpilot_ingest", Writes::Events),
+    ] {
+        assert!(evening.store(role, writes).await.writer_load().1 > 0, "{role}");
+    }
+}
+
+#[tokio::test]
 async fn a_published_map_is_served_within_two_seconds() {
     let evening = Evening::of(0).await;
     let store = evening.check_ins().await;

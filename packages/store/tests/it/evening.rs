@@ -45,11 +45,6 @@ impl Evening {
             .await
             .expect("ready within 10 s")
             .unwrap();
-        // Ready is about the schema; a writer's own connection is there a moment later.
-        let asked = Instant::now();
-        while store.writer_load().1 == 0 && asked.elapsed() < Duration::from_secs(5) {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
         store
     }
 
