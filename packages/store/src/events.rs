@@ -1,5 +1,7 @@
 //! Telemetry events: signed requests stored with their nonce, their dead letters and their outcomes.
 
+use std::sync::Arc;
+
 use seatpilot_domain_model::{
     DeadLetter, Item, Outcome, Receipt, RejectReason, Submission, SubmitAnswer, TenantId,
 };
@@ -14,20 +16,21 @@ use crate::{
 pub(crate) struct EventIngest;
 
 impl Batch for EventIngest {
-    type Row = Submission;
+    /// Shared with the caller, who needs it again if the database refuses a value in it.
+    type Row = Arc<Submission>;
     type Answer = SubmitAnswer;
     const NAME: &'static str = "event_ingest";
     const SQL: &'static str = include_str!("../sql/event_ingest.sql");
 
-    fn tenant(row: &Submission) -> &TenantId {
+    fn tenant(row: &Arc<Submission>) -> &TenantId {
         &row.tenant
     }
 
-    fn key(row: &Submission) -> u64 {
+    fn key(row: &Arc<Submission>) -> u64 {
         hash(&(&row.nonce.key_id, row.nonce.ts, &row.nonce.nonce))
     }
 
-    fn bytes(row: &Submission) -> usize {
+    fn bytes(row: &Arc<Submission>) -> usize {
         let item = |item: &Item| match item {
             Item::Event(event) => event.raw.len(),
             Item::DeadLetter(letter) => letter.payload.len() + letter.detail.len(),
@@ -35,7 +38,7 @@ impl Batch for EventIngest {
         row.items.iter().map(|one| item(one) + size_of::<Item>()).sum::<usize>() + size_of::<Submission>()
     }
 
-    fn items(row: &Submission) -> usize {
+    fn items(row: &Arc<Submission>) -> usize {
         row.items.len()
     }
 
@@ -44,7 +47,7 @@ impl Batch for EventIngest {
         client: &Client,
         statement: &Statement,
         tenant: &str,
-        rows: &[&Submission],
+        rows: &[&Arc<Submission>],
     ) -> Result<Vec<SubmitAnswer>, SendError> {
         let key_ids: Vec<_> = rows.iter().map(|row| row.nonce.key_id.as_str()).collect();
         let key_times: Vec<_> = rows.iter().map(|row| row.nonce.ts).collect();

@@ -194,14 +194,14 @@ impl Store {
     /// As [`Store::check_in`]. A value that only the database refuses makes a dead letter, not an error.
     pub async fn submit(&self, submission: Submission) -> Result<SubmitAnswer, Error> {
         let writer = self.inner.events.as_ref().ok_or(Error::NotStarted("events"))?;
-        // Kept for the one case in which the database refuses what the parser let through.
-        let kept = submission.clone();
-        match writer.write(submission).await {
+        let submission = Arc::new(submission);
+        match writer.write(Arc::clone(&submission)).await {
+            // The one case in which it is needed again: the database refuses what the parser let through.
             Err(Error::BadValue(cause)) => {
-                let mut submission = kept;
+                let mut submission = Arc::unwrap_or_clone(submission);
                 let buried = self.inner.reader.bury_refused(&mut submission).await?;
                 tracing::warn!(buried, error = %cause, "the database refused values that the parser let through");
-                if buried == 0 { Err(Error::BadValue(cause)) } else { writer.write(submission).await }
+                if buried == 0 { Err(Error::BadValue(cause)) } else { writer.write(Arc::new(submission)).await }
             }
             answer => answer,
         }
