@@ -125,9 +125,20 @@ fn in_words(message: &str) -> (Option<&str>, String) {
     if serdes_own.iter().any(|start| message.starts_with(start)) {
         // From the right: what stands before it quotes the value.
         let expected = message.rsplit_once(", expected ").map_or("of another type", |(_, expected)| expected);
-        return (None, format!("must be {expected}"));
+        return (None, format!("must be {}", plain(expected)));
     }
     (None, message.to_owned())
+}
+
+/// serde names Rust's number types; a sender knows JSON's.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" | "i8" | "i16" | "i32" | "i64" | "isize" => {
+            "a whole number in range"
+        }
+        "f32" | "f64" => "a number",
+        other => other,
+    }
 }
 
 #[cfg(test)]
@@ -201,8 +212,12 @@ mod tests {
             ("null", "", "must be a JSON object"),
             ("{}", "/door", "is required"),
             ("{\"door\":\"n\"}", "/party", "is required"),
-            ("{\"door\":\"n\",\"party\":\"canary, expected x\"}", "/party", "must be u8"),
-            ("{\"door\":\"n\",\"party\":256}", "/party", "must be u8"),
+            (
+                "{\"door\":\"n\",\"party\":\"canary, expected x\"}",
+                "/party",
+                "must be a whole number in range",
+            ),
+            ("{\"door\":\"n\",\"party\":256}", "/party", "must be a whole number in range"),
             ("{\"door\":null,\"party\":1}", "/door", "must be a string"),
             ("{\"door\":\"n\",\"party\":1,\"x/y~z\":1}", "/x~1y~0z", "is no member of this object"),
             ("{\"door\":\"n\",\"door\":\"n\",\"party\":1}", "/door", "stands there more than once"),

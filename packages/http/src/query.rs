@@ -148,8 +148,14 @@ mod tests {
     #[test]
     fn a_missing_bad_or_doubled_parameter_is_named() {
         assert_eq!(refused(""), ("/query/venue_id".into(), "is required".into()));
-        assert_eq!(refused("venue_id=v&limit=many"), ("/query/limit".into(), "must be u8".into()));
-        assert_eq!(refused("venue_id=v&limit=300"), ("/query/limit".into(), "must be u8".into()));
+        assert_eq!(
+            refused("venue_id=v&limit=many"),
+            ("/query/limit".into(), "must be a whole number in range".into())
+        );
+        assert_eq!(
+            refused("venue_id=v&limit=300"),
+            ("/query/limit".into(), "must be a whole number in range".into())
+        );
         assert_eq!(refused("venue_id=v&profile=fly").0, "/query/profile");
         assert_eq!(refused("venue_id=%ff").0, "/query/venue_id");
         assert_eq!(refused("venue_id=v&venue_id=w").0, "/query/venue_id");

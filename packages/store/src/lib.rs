@@ -201,7 +201,11 @@ impl Store {
                 let mut submission = Arc::unwrap_or_clone(submission);
                 let buried = self.inner.reader.bury_refused(&mut submission).await?;
                 tracing::warn!(buried, error = %cause, "the database refused values that the parser let through");
-                if buried == 0 { Err(Error::BadValue(cause)) } else { writer.write(Arc::new(submission)).await }
+                if buried == 0 {
+                    Err(Error::BadValue(cause))
+                } else {
+                    writer.write(Arc::new(submission)).await
+                }
             }
             answer => answer,
         }

@@ -11,7 +11,7 @@ use crate::running::Running;
 
 #[test]
 fn the_file_that_keeps_the_document_is_current() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("openapi.json");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/openapi/metrics-api.json");
     check_current(&path, &document(), update_asked(&mut Environment::process())).unwrap();
 }
 

@@ -124,7 +124,5 @@ async fn serve(evening: &Evening) -> (String, Shutdown) {
         assert!(began.elapsed() < Duration::from_secs(15), "not ready");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    // Ready is about the schema: the writer's own connections are there a moment later.
-    tokio::time::sleep(Duration::from_millis(50)).await;
     (url, shutdown)
 }

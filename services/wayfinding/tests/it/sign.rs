@@ -75,7 +75,6 @@ impl Sign {
             assert!(began.elapsed() < Duration::from_secs(15), "not ready");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(50)).await;
         Self { evening, url, client: reqwest::Client::new(), gate, shutdown }
     }
 
