@@ -211,6 +211,17 @@ impl Store {
         }
     }
 
+    /// Whether a nonce is used up. For a signed body that is refused before it comes to a statement: those look for
+    /// themselves, and a used nonce is said before anything that is wrong with the body.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn knows_nonce(&self, tenant: &TenantId, nonce: &Nonce) -> Result<bool, Error> {
+        const SQL: &str = include_str!("../sql/nonce_known.sql");
+        let rows = self.inner.reader.claimed(tenant, SQL, &[&nonce.nonce, &nonce.ts, &nonce.key_id]).await?;
+        Ok(rows.first().map(|row| row.try_get("known")).transpose()?.unwrap_or(false))
+    }
+
     /// The device of a bearer token; none where it is unknown or revoked (within 5 s).
     ///
     /// # Errors

@@ -7,12 +7,12 @@ use actix_web::{
 };
 use seatpilot_domain_model::{
     CountedOnly, Fault, FaultCode, Item, Outcome, Receipt, RejectReason, Shape, Submission, SubmitAnswer,
-    parse_items,
+    TenantId, parse_items,
 };
 use seatpilot_http::{Answer, Problem, RequestContext, Success, read_body};
 
 use crate::{
-    authenticate::{authenticate, signed_headers},
+    authenticate::{Sender, authenticate, signed_headers},
     receipts::Receipts,
     state::State,
 };
@@ -80,7 +80,10 @@ pub(crate) async fn post_events(
     let sender = authenticate(&state, &request, &headers, &body).await?;
 
     let received_at = state.clock.now();
-    let batch = parse_items(&body, &sender.tenant, received_at)?;
+    let batch = match parse_items(&body, &sender.tenant, received_at) {
+        Ok(batch) => batch,
+        Err(fault) => return Err(unless_nonce_used(&state, &sender, fault).await),
+    };
     let only = Only::of(&batch.items, batch.shape);
     let submission = Submission {
         tenant: sender.tenant.clone(),
@@ -97,14 +100,7 @@ pub(crate) async fn post_events(
         Ok(SubmitAnswer::Replayed(receipts)) => {
             only.answer(&receipts).map(Answer::replayed).map_err(Problem::replayed)
         }
-        Ok(SubmitAnswer::NonceReused) => {
-            state.refuse(Some(&sender.tenant), CountedOnly::NonceReused);
-            Err(Fault::new(
-                FaultCode::NonceReused,
-                "The nonce was used for another body. Sign with a new one.",
-            )
-            .into())
-        }
+        Ok(SubmitAnswer::NonceReused) => Err(nonce_reused(&state, &sender.tenant)),
         Err(error) => {
             let fault = Fault::from(error);
             if fault.code() == FaultCode::Overloaded {
@@ -112,6 +108,21 @@ pub(crate) async fn post_events(
             }
             Err(fault.into())
         }
+    }
+}
+
+fn nonce_reused(state: &State, tenant: &TenantId) -> Problem {
+    state.refuse(Some(tenant), CountedOnly::NonceReused);
+    Fault::new(FaultCode::NonceReused, "The nonce was used for another body. Sign with a new one.").into()
+}
+
+/// What is answered to a body of no items or of too many: it never comes to the statement, which would have looked at
+/// the nonce first.
+async fn unless_nonce_used(state: &State, sender: &Sender, fault: Fault) -> Problem {
+    match state.store.knows_nonce(&sender.tenant, &sender.nonce).await {
+        Ok(true) => nonce_reused(state, &sender.tenant),
+        Ok(false) => fault.into(),
+        Err(error) => Fault::from(error).into(),
     }
 }
 

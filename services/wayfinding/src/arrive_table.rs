@@ -4,7 +4,7 @@ use actix_web::{
     HttpRequest,
     web::{Data, Payload},
 };
-use seatpilot_domain_model::{ArrivalPing, ArrivalRefusal, Fault, FaultCode, Nonce, TenantId};
+use seatpilot_domain_model::{ArrivalPing, ArrivalRefusal, Fault, FaultCode, Nonce, Place, TenantId};
 use seatpilot_http::{Answer, Problem, Success, parse_json, read_body};
 use seatpilot_store::ArriveAnswer;
 
@@ -56,8 +56,26 @@ pub(crate) async fn arrive_table(
             (device.tenant.clone(), None, read_body(&request, payload, BODY_BYTES_MAX).await?)
         }
     };
-    let ping: Ping = parse_json(&body)?;
-    arrive(&state, &tenant, nonce, &ping, &request_id).await
+    let read = parse_json(&body).and_then(|ping: Ping| ping.place().map(|place| (ping, place)));
+    match (read, nonce) {
+        (Ok((ping, place)), nonce) => arrive(&state, &tenant, nonce, &ping, place, &request_id).await,
+        (Err(fault), None) => Err(fault.into()),
+        // A used nonce is said before anything that is wrong with the body.
+        (Err(fault), Some(nonce)) => {
+            match state.store.knows_nonce(&tenant, &nonce).await.map_err(Fault::from)? {
+                true => Err(nonce_reused()),
+                false => Err(fault.into()),
+            }
+        }
+    }
+}
+
+fn nonce_reused() -> Problem {
+    Fault::new(
+        FaultCode::NonceReused,
+        "The nonce was used for another body: sign each request with a nonce of its own.",
+    )
+    .into()
 }
 
 async fn arrive(
@@ -65,6 +83,7 @@ async fn arrive(
     tenant: &TenantId,
     nonce: Option<Nonce>,
     ping: &Ping,
+    place: Place,
     request_id: &seatpilot_http::RequestId,
 ) -> Result<Answer, Problem> {
     let row = ArrivalPing {
@@ -72,7 +91,7 @@ async fn arrive(
         ping_id: ping.ping_id,
         session_id: ping.session_id,
         telemetry_id: state.clock.uuid_v7(),
-        place: ping.place()?,
+        place,
         sign: ping.sign_id.clone(),
         arrived_at: ping.arrived_at,
         received_at: state.clock.now(),
@@ -91,11 +110,7 @@ async fn arrive(
             Ok(if replayed { answer.replayed() } else { answer })
         }
         ArriveAnswer::Refused(refusal) => Err(refused(refusal).into()),
-        ArriveAnswer::NonceReused => Err(Fault::new(
-            FaultCode::NonceReused,
-            "The nonce was used for another body: sign each request with a nonce of its own.",
-        )
-        .into()),
+        ArriveAnswer::NonceReused => Err(nonce_reused()),
     }
 }
 

@@ -46,12 +46,12 @@ async fn a_nonce_with_another_body_is_refused_and_stores_nothing() {
     let first = Signed::now(event().to_string());
     assert_eq!(service.send(&first).await.status, 202);
     let (ts, nonce) = (first.header("x-ts").parse().unwrap(), first.header("x-nonce"));
-    for body in [event().to_string(), "not json".to_owned()] {
+    for body in [event().to_string(), "not json".to_owned(), "[]".to_owned()] {
         let other = Signed::with(body, KEY_ID, &SECRET, ts, nonce);
         assert_eq!(service.send(&other).await.problem(), (409, "nonce_reused".to_owned()));
     }
     assert_eq!(service.rows().await, (1, 0, 1));
-    assert_eq!(service.rejected("acme", "nonce_reused").await, 2.0);
+    assert_eq!(service.rejected("acme", "nonce_reused").await, 3.0);
     // The next second is another use of it.
     let next = Signed::with(event().to_string(), KEY_ID, &SECRET, ts + 1, nonce);
     assert_eq!(service.send(&next).await.status, 202);

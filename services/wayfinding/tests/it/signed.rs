@@ -50,6 +50,32 @@ async fn a_signed_ping_is_an_arrival_and_its_repetition_is_told_as_one() {
 }
 
 #[tokio::test]
+async fn a_used_nonce_is_said_before_what_is_wrong_with_the_body() {
+    let sign = Sign::of(1).await;
+    let session = sign.let_in(0, 5).await;
+    let secret = sign.evening.key_secret.expose_secret();
+    let ts = Clock::system().now().as_second();
+    let signed = |nonce: &str, body: &str| -> Vec<(String, String)> {
+        sign_sp1(&Key::new(secret).unwrap(), "POST", ARRIVE, &sign.evening.key_id, ts, nonce, body.as_bytes())
+            .unwrap()
+            .map(|(name, value)| (name.to_owned(), value))
+            .into()
+    };
+    let body = sign.ping(session).to_string();
+    assert_eq!(sign.post(body.clone(), &signed(&nonce("once"), &body)).await.status, 201);
+    for (bad, fresh) in [("{", (400, "bad_json")), ("{}", (422, "schema_violation"))] {
+        assert_eq!(
+            sign.post(bad, &signed(&nonce("fresh"), bad)).await.problem(),
+            (fresh.0, fresh.1.to_owned())
+        );
+        assert_eq!(
+            sign.post(bad, &signed(&nonce("once"), bad)).await.problem(),
+            (409, "nonce_reused".into())
+        );
+    }
+}
+
+#[tokio::test]
 async fn whoever_cannot_sign_for_arrivals_is_refused() {
     let sign = Sign::of(1).await;
     let session = sign.let_in(0, 5).await;
