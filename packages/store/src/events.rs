@@ -195,17 +195,18 @@ impl Stored {
 }
 
 fn stored(row: &Row) -> Result<Stored, SendError> {
-    let outcomes: Vec<&str> = row.try_get("outcomes")?;
-    let outcomes = outcomes.into_iter().map(outcome).collect::<Result<_, _>>()?;
-    Ok(Stored { replayed: row.try_get("replayed")?, reused: row.try_get("reused")?, outcomes })
+    let reused: bool = row.try_get("reused")?;
+    let words: Vec<&str> = row.try_get("outcomes")?;
+    // Of a reused nonce they are those of another body, or of a ping: nobody's here.
+    let outcomes =
+        if reused { Vec::new() } else { words.into_iter().map(outcome).collect::<Result<_, _>>()? };
+    Ok(Stored { replayed: row.try_get("replayed")?, reused, outcomes })
 }
 
 fn outcome(word: &str) -> Result<Outcome, SendError> {
     match word {
         "accepted" => Ok(Outcome::Accepted),
         "duplicate" => Ok(Outcome::Duplicate),
-        // A nonce that an arrival used holds another word; its body is another too, so it is only ever "reused".
-        "arrived" | "repeated" => Ok(Outcome::Accepted),
         reason => reason
             .parse()
             .map(Outcome::Rejected)

@@ -78,6 +78,7 @@ pub(crate) async fn check_in(
     permit(&state, &device, &scan).await?;
     stages.end(Stage::Lookup, state.clock.monotonic());
 
+    let ticket = scan.ticket.hash();
     let answer = state
         .store
         .check_in(CheckIn {
@@ -85,11 +86,11 @@ pub(crate) async fn check_in(
             scan_id: scan.scan_id,
             session_id: state.clock.uuid_v7(),
             telemetry_id: state.clock.uuid_v7(),
-            fingerprint: scan.fingerprint(),
+            fingerprint: scan.fingerprint(&ticket),
             venue: scan.venue_id.clone(),
             event: scan.event_id.clone(),
             door: scan.door_id.clone(),
-            ticket: scan.ticket.hash(),
+            ticket,
             channel: scan.channel,
             device: device.id,
             party_size: scan.party_size,

@@ -1,8 +1,10 @@
 //! Signed requests: stored once, whole, with the outcomes that are answered.
 
 use futures_util::future::join_all;
-use seatpilot_domain_model::{Nonce, Outcome, RejectReason, Submission, SubmitAnswer, parse_items};
-use seatpilot_store::{Store, Writes};
+use seatpilot_domain_model::{
+    ArrivalPing, Nonce, Outcome, Place, RejectReason, ScanAnswer, Submission, SubmitAnswer, parse_items,
+};
+use seatpilot_store::{ArriveAnswer, Store, Writes};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
@@ -152,4 +154,38 @@ async fn what_only_the_database_refuses_becomes_a_dead_letter_and_the_rest_is_st
         outcomes(store.submit(request).await.unwrap()),
         [Outcome::Accepted, Outcome::Rejected(RejectReason::DbDataException)]
     );
+}
+
+#[tokio::test]
+async fn a_nonce_that_a_ping_used_up_is_reused_for_events_and_the_other_way_round() {
+    let evening = Evening::of(1).await;
+    let gate = evening.check_ins().await;
+    let session_id = match gate.check_in(evening.scan(0)).await.unwrap() {
+        ScanAnswer::Admitted(admission) => admission.session_id,
+        other => panic!("{other:?}"),
+    };
+    let (events, signs) =
+        (ingest(&evening).await, evening.store("seatpilot_wayfinding", Writes::Arrivals).await);
+    let ping = || ArrivalPing {
+        tenant: evening.tenant.clone(),
+        ping_id: Uuid::now_v7(),
+        session_id,
+        telemetry_id: Uuid::now_v7(),
+        place: Place { section: Some(evening.section.parse().unwrap()), ..Place::default() },
+        sign: None,
+        arrived_at: None,
+        received_at: now(),
+    };
+    // The same bytes, key, second and nonce at both doors: Standard Webhooks signs no path.
+    let first = submission(&evening, "ping-first", "{}");
+    assert!(matches!(
+        signs.arrive(ping(), Some(first.nonce.clone())).await.unwrap(),
+        ArriveAnswer::Seated { replayed: false, .. }
+    ));
+    assert_eq!(events.submit(first).await.unwrap(), SubmitAnswer::NonceReused);
+    let second = submission(&evening, "event-first", &heartbeat(Uuid::now_v7(), "{}"));
+    let nonce = second.nonce.clone();
+    assert_eq!(outcomes(events.submit(second).await.unwrap()), [Outcome::Accepted]);
+    assert_eq!(signs.arrive(ping(), Some(nonce)).await.unwrap(), ArriveAnswer::NonceReused);
+    assert_eq!(evening.count("select count(*) from telemetry.events_dlq").await, 0);
 }
