@@ -29,6 +29,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seatpilot", 4),
     ("seatpilot-metrics-api-app", 4),
     ("seatpilot-testkit", DEV_ONLY),
+    ("seatpilot-guarantees", DEV_ONLY),
 ];
 /// Above all others: nothing may depend on it but tests.
 const DEV_ONLY: u8 = 5;
