@@ -67,6 +67,8 @@ step "what it needs"
 need_rust
 need_postgres "$root/target/tools"
 want_judges "$root/target/tools"
+need_prometheus "$root/target/tools"
+want_second_prometheus "$root/target/tools"
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''
   for folder in "$SEATPILOT_VENUES"/*/; do

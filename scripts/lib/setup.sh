@@ -120,6 +120,9 @@ need_postgres() {
     "to the folder that holds 'postgres' and 'initdb'"
 }
 
+# shellcheck source=scripts/lib/prometheus.sh
+. "$(dirname "${BASH_SOURCE[0]}")/prometheus.sh"
+
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
 
