@@ -8,7 +8,6 @@ PROMETHEUS_MINOR_MIN=42
 # Debian's release that has a newer Prometheus (2.53), the second judge, and the signature of its archive.
 SECOND_PROMETHEUS_RELEASE=trixie
 DEBIAN_KEYRING=/usr/share/keyrings/debian-archive-keyring.gpg
-PROMETHEUS_PACKAGES="prometheus prometheus-alertmanager prometheus-node-exporter"
 
 # Whether a folder holds all five programs, with a Prometheus that is new enough.
 is_prometheus_bin() {
@@ -29,6 +28,7 @@ is_prometheus_bin() {
 }
 
 # Links the five programs into $1/bin. The others are the folders to look in, where Debian's names count as well.
+# What was unpacked into $1 is linked from there, so that the whole may be moved.
 link_prometheus() {
   local into=$1/bin program folder debian found
   shift
@@ -45,6 +45,7 @@ link_prometheus() {
       if [ -n "$found" ]; then break; fi
     done
     [ -n "$found" ] || return 1
+    case "$found" in "${into%/bin}"/*) found=..${found#"${into%/bin}"} ;; esac
     ln -sf "$found" "$into/$program" || return 1
   done
   is_prometheus_bin "$into"
@@ -52,25 +53,24 @@ link_prometheus() {
 
 # Downloads the packages with apt and unpacks them into $1; what else is given are options of apt-get. Needs no root.
 apt_unpack_prometheus() {
-  local into=$1 package
+  local into=$1 package packages=(prometheus prometheus-alertmanager prometheus-node-exporter)
   shift
+  # A package of its own since Debian 13.
+  if apt-cache "$@" show promtool >/dev/null 2>&1; then packages+=(promtool); fi
   mkdir -p "$into/packages" || return 1
-  # shellcheck disable=SC2086
-  (cd "$into/packages" && apt-get "$@" -q download $PROMETHEUS_PACKAGES >download.log 2>&1) || return 1
+  (cd "$into/packages" && apt-get "$@" -q download "${packages[@]}" >/dev/null 2>&1) || return 1
   for package in "$into"/packages/*.deb; do
     dpkg-deb -x "$package" "$into/root" >&2 || return 1
   done
   rm -rf "$into/packages"
 }
 
-# Moves a folder that is complete to its place. Another run may have been quicker: then its folder stays.
+# Moves a folder that is complete to its place, instead of one that is not. Another run may have been quicker: then
+# its folder stays.
 place_prometheus() {
   local made=$1 place=$2
-  [ -e "$place" ] && ! is_prometheus_bin "$place/bin" && rm -rf "$place"
-  mv "$made" "$place" 2>/dev/null || rm -rf "$made"
-  # Moved into the other's, where that came between the two lines.
-  rm -rf "$place/${made##*/}"
-  [ ! -d "$place/root" ] || link_prometheus "$place" "$place/root/usr/bin"
+  if [ -e "$place" ] && ! is_prometheus_bin "$place/bin"; then rm -rf "$place"; fi
+  [ -e "$place" ] || mv "$made" "$place"
 }
 
 # apt's options for package lists in a folder of our own, which need neither root nor the machine's.
