@@ -94,15 +94,25 @@ machine_prometheus() {
   link_prometheus "$made" "$made/root/usr/bin"
 }
 
-# The packages of Debian's next release, into $1, from the archive that this machine has its own from.
+# The archive that this Debian machine has its packages from. The others are options of apt-get.
+debian_archive() {
+  # shellcheck disable=SC2016
+  apt-get "$@" indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
+    sed -n 's/^Debian Debian \([^ ]*\).*/\1/p' | head -n 1
+}
+
+# The packages of Debian's next release, into $1.
 next_prometheus() {
   local made=$1 archive options=() option
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && [ -r "$DEBIAN_KEYRING" ] || return 1
-  # shellcheck disable=SC2016
-  archive=$(apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' 2>/dev/null |
-    sed -n 's/^Debian Debian \([^ ]*\).*/\1/p' | head -n 1)
-  [ -n "$archive" ] || return 1
   while IFS= read -r option; do options+=("$option"); done < <(own_apt_lists "$made.apt")
+  archive=$(debian_archive)
+  if [ -z "$archive" ]; then
+    # Who made an archive stands in its lists.
+    apt-get "${options[@]}" -q update >/dev/null 2>&1 || true
+    archive=$(debian_archive "${options[@]}")
+  fi
+  [ -n "$archive" ] || return 1
   printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$archive" "$SECOND_PROMETHEUS_RELEASE" >"$made.apt/sources.list"
   options+=(-o "Dir::Etc::sourcelist=$made.apt/sources.list" -o Dir::Etc::sourceparts=/dev/null)
   apt-get "${options[@]}" -q update >/dev/null 2>&1 || return 1
