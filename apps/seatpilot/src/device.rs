@@ -7,8 +7,8 @@ use serde_json::json;
 use uuid::Uuid;
 
 use crate::{
-    cli::Global,
     failure::Failure,
+    global::Global,
     output::{Style, columns},
     running::Running,
 };

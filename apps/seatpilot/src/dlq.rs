@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use serde_json::json;
 
-use crate::{cli::Global, failure::Failure, output::columns, running::Running};
+use crate::{failure::Failure, global::Global, output::columns, running::Running};
 
 /// What to do with the dead-letter queue.
 #[derive(Debug, Clone, Subcommand)]

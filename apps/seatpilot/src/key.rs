@@ -7,8 +7,8 @@ use seatpilot_store::admin::RevokedKey;
 use serde_json::json;
 
 use crate::{
-    cli::Global,
     failure::Failure,
+    global::Global,
     output::{Style, columns},
     running::Running,
 };

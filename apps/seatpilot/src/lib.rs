@@ -1,6 +1,6 @@
 //! The command that an operator types: `up`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`, `sign`.
 //!
-//! Each command is a module with its clap arguments and a `run`; what they share is [`cli::Global`] (which
+//! Each command is a module with its clap arguments and a `run`; what they share is [`global::Global`] (which
 //! database, which tenant, how to print), [`output::Output`] and [`failure::Failure`]. SQL and rows belong to
 //! `seatpilot-store`, maps to `seatpilot-venue-graph`.
 
@@ -12,6 +12,7 @@ pub mod cli;
 pub mod device;
 pub mod dlq;
 pub mod failure;
+pub mod global;
 pub mod guests;
 pub mod key;
 pub mod migrate;

@@ -3,7 +3,7 @@
 use seatpilot_store::admin::Migration;
 use serde::Serialize;
 
-use crate::{cli::Global, failure::Failure, output::Output, running::Running};
+use crate::{failure::Failure, global::Global, output::Output, running::Running};
 
 #[derive(Serialize)]
 struct Migrated {

@@ -8,8 +8,8 @@ use seatpilot_runtime::{DatabaseConfig, Environment, SecretString};
 use seatpilot_store::admin::{Admin, AdminError, MIGRATIONS};
 
 use crate::{
-    cli::{DEFAULT_TENANT, Global},
     failure::Failure,
+    global::{DEFAULT_TENANT, Global},
     state::State,
 };
 

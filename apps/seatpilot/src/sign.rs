@@ -15,8 +15,8 @@ use seatpilot_signing::{Key, Signature, sign_sp1, sign_standard_webhooks};
 use serde_json::{Map, Value};
 
 use crate::{
-    cli::Global,
     failure::Failure,
+    global::Global,
     output::Style,
     state::{IngestKey, State},
 };

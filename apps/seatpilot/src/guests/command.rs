@@ -13,7 +13,7 @@ use seatpilot_venue_graph::{Graph, Venue};
 use serde_json::json;
 
 use super::{GuestPlan, Seating, generate, import, list, revoke};
-use crate::{cli::Global, failure::Failure, running::Running, venue};
+use crate::{failure::Failure, global::Global, running::Running, venue};
 
 pub use super::import::row;
 

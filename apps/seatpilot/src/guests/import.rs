@@ -16,8 +16,8 @@ use serde_json::json;
 
 use super::{GuestLine, list};
 use crate::{
-    cli::Global,
     failure::Failure,
+    global::Global,
     output::{Output, Style},
     running::Running,
 };

@@ -6,7 +6,7 @@ use seatpilot_domain_model::{EventId, TicketHash};
 use serde_json::json;
 
 use super::Ticket;
-use crate::{cli::Global, failure::Failure, running::Running};
+use crate::{failure::Failure, global::Global, running::Running};
 
 /// Most tickets that one call revokes, from arguments and standard input.
 const REVOKE_MAX: usize = 100_000;

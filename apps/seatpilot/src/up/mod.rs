@@ -38,8 +38,8 @@ use self::{
     supervisor::{OnDeath, Plan, Supervisor},
 };
 use crate::{
-    cli::{DEFAULT_TENANT, Global},
     failure::Failure,
+    global::{DEFAULT_TENANT, Global},
     state::{IngestKey, STATE_FILE, State},
 };
 

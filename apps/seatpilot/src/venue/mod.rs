@@ -9,8 +9,8 @@ use seatpilot_domain_model::VenueId;
 use serde::Serialize;
 
 use crate::{
-    cli::Global,
     failure::Failure,
+    global::Global,
     output::{Output, Style},
     running::Running,
 };
