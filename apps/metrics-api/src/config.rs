@@ -25,9 +25,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it is where the environment says nothing.
+    pub const DEFAULTS: ServiceDefaults = ServiceDefaults { service: SERVICE, port: PORT };
+
     /// Reads the environment. A database, where one is given, knows the tenants better than `METRICS_TENANT`.
     pub fn read(env: &mut Environment) -> Self {
-        let service = ServiceConfig::read(env, ServiceDefaults { service: SERVICE, port: PORT });
+        let service = ServiceConfig::read(env, Self::DEFAULTS);
         let keys = metrics_ingest_keys(env, service.deployment);
         let named = metrics_tenants(env);
         let database = DatabaseConfig::optional(env);

@@ -1,5 +1,8 @@
 //! The binary `metrics-api`.
 
 fn main() -> std::process::ExitCode {
-    seatpilot_runtime::run_service(seatpilot_metrics_api_app::run)
+    seatpilot_runtime::service_main(
+        seatpilot_metrics_api_app::Config::DEFAULTS,
+        seatpilot_metrics_api_app::run,
+    )
 }

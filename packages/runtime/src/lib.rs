@@ -8,6 +8,7 @@ mod clock;
 mod config;
 mod environment;
 mod exit;
+mod invocation;
 pub mod logging;
 mod readiness;
 mod secret;
@@ -22,6 +23,7 @@ pub use config::{
 };
 pub use environment::{ConfigFault, ConfigFaults, Environment};
 pub use exit::{Failure, Process, UsageError, main_exit, run_service};
+pub use invocation::service_main;
 pub use readiness::{Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};
 pub use shutdown::Shutdown;

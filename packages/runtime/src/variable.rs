@@ -81,7 +81,7 @@ macro_rules! variables {
 variables! {
     Process {
         /// Port to listen on. Default: the service's own (checkin 3100, wayfinding 3200,
-        /// telemetry-ingest 3300, kpi-refresher 3400, metrics-api 8080). 0 takes a free one.
+        /// telemetry-ingest 3300, kpi-refresher 3400, metrics-api 8080, metrics-proxy 8081). 0 takes a free one.
         PORT = "3100", Open;
         /// Address to listen on. Default 127.0.0.1; containers set 0.0.0.0.
         BIND = "127.0.0.1", Open;
@@ -125,6 +125,21 @@ variables! {
         METRICS_API_BASE_URL = "http://127.0.0.1:8080", Open;
         /// Tenants that a metrics-api without a database knows, separated by commas.
         METRICS_TENANT = "demo", Open;
+        /// Host of the Supabase project whose own metrics metrics-proxy fetches, `<project>.supabase.co`. It
+        /// takes the key from the file that `SUPABASE_SERVICE_ROLE_KEY_FILE` names, by default
+        /// `/run/secrets/supabase_service_role.jwt`, and from nowhere else.
+        SUPABASE_HOST = "abcdefghijklmnopqrst.supabase.co", Open;
+        /// Hosts that metrics-proxy may ask although their address is private, separated by spaces. Default: none.
+        METRICS_PROXY_PRIVATE_HOSTS = "", Open;
+        /// Port that metrics-proxy asks `SUPABASE_HOST` on. Default 443.
+        METRICS_PROXY_UPSTREAM_PORT = "443", Open;
+        /// Certificates that metrics-proxy believes. Default `/etc/ssl/certs/ca-certificates.crt`.
+        METRICS_PROXY_CA_FILE = "", Open;
+        /// Where metrics-proxy writes its configuration, key included: memory, not a disk. Default
+        /// `/run/metrics-proxy`.
+        METRICS_PROXY_RUN_DIR = "", Open;
+        /// Seconds after which metrics-proxy looks up the host and reads the key again, 1 to 86400. Default 300.
+        METRICS_PROXY_REFRESH_SEC = "300", Open;
         /// Seconds between two refreshes of the KPI views, 1 to 3600. Default 60.
         REFRESH_EVERY_SEC = "60", Open;
     }

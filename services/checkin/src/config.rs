@@ -12,11 +12,11 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it is where the environment says nothing.
+    pub const DEFAULTS: ServiceDefaults = ServiceDefaults { service: "checkin", port: 3100 };
+
     /// Reads it; faults are kept in the environment.
     pub fn read(env: &mut Environment) -> Self {
-        Self {
-            service: ServiceConfig::read(env, ServiceDefaults { service: "checkin", port: 3100 }),
-            database: DatabaseConfig::required(env),
-        }
+        Self { service: ServiceConfig::read(env, Self::DEFAULTS), database: DatabaseConfig::required(env) }
     }
 }

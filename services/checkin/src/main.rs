@@ -1,5 +1,5 @@
 //! The `checkin` binary.
 
 fn main() -> std::process::ExitCode {
-    seatpilot_runtime::run_service(seatpilot_checkin::run)
+    seatpilot_runtime::service_main(seatpilot_checkin::Config::DEFAULTS, seatpilot_checkin::run)
 }

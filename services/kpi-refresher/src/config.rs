@@ -18,10 +18,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it is where the environment says nothing.
+    pub const DEFAULTS: ServiceDefaults = ServiceDefaults { service: SERVICE, port: 3400 };
+
     /// Reads it; faults are kept by the environment.
     pub fn read(env: &mut Environment) -> Self {
         Self {
-            service: ServiceConfig::read(env, ServiceDefaults { service: SERVICE, port: 3400 }),
+            service: ServiceConfig::read(env, Self::DEFAULTS),
             database: DatabaseConfig::required(env),
             every: Duration::from_secs(env.integer(&variable::REFRESH_EVERY_SEC, 1..=3_600, 60)),
         }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    seatpilot_runtime::run_service(seatpilot_kpi_refresher::run)
+    seatpilot_runtime::service_main(seatpilot_kpi_refresher::Config::DEFAULTS, seatpilot_kpi_refresher::run)
 }

@@ -22,10 +22,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it is where the environment says nothing.
+    pub const DEFAULTS: ServiceDefaults = ServiceDefaults { service: "telemetry-ingest", port: 3300 };
+
     /// Reads all of it.
     pub fn read(env: &mut Environment) -> Self {
         Self {
-            service: ServiceConfig::read(env, ServiceDefaults { service: "telemetry-ingest", port: 3300 }),
+            service: ServiceConfig::read(env, Self::DEFAULTS),
             database: DatabaseConfig::required(env),
             bootstrap: hmac_tenant_secret(env),
             rate: rate(env),

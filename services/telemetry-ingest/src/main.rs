@@ -1,5 +1,8 @@
 //! `telemetry-ingest`: takes signed telemetry events.
 
 fn main() -> std::process::ExitCode {
-    seatpilot_runtime::run_service(seatpilot_telemetry_ingest::run)
+    seatpilot_runtime::service_main(
+        seatpilot_telemetry_ingest::Config::DEFAULTS,
+        seatpilot_telemetry_ingest::run,
+    )
 }

@@ -16,10 +16,13 @@ pub struct Config {
 }
 
 impl Config {
+    /// What it is where the environment says nothing.
+    pub const DEFAULTS: ServiceDefaults = ServiceDefaults { service: "wayfinding", port: 3200 };
+
     /// Reads it; faults are kept in the environment.
     pub fn read(env: &mut Environment) -> Self {
         Self {
-            service: ServiceConfig::read(env, ServiceDefaults { service: "wayfinding", port: 3200 }),
+            service: ServiceConfig::read(env, Self::DEFAULTS),
             database: DatabaseConfig::required(env),
             bootstrap: hmac_tenant_secret(env),
         }

@@ -1,5 +1,5 @@
 //! The `wayfinding` binary.
 
 fn main() -> std::process::ExitCode {
-    seatpilot_runtime::run_service(seatpilot_wayfinding::run)
+    seatpilot_runtime::service_main(seatpilot_wayfinding::Config::DEFAULTS, seatpilot_wayfinding::run)
 }
