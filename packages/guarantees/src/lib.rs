@@ -4,3 +4,56 @@
 //! binaries and drive them together: the drills of the alerts against the real Prometheus and Alertmanager, the
 //! smoke scripts, the dashboards' queries, the proxy. They look for the binaries beside their own folder
 //! (`cargo build --workspace` makes them).
+//!
+//! What those tests stand on is this library:
+//!
+//! - [`LiveStack`] is the house on an evening's database: five services, Prometheus, Alertmanager and a
+//!   [`Receiver`] of its notifications, all on free ports, all gone with the value. Prometheus and Alertmanager run
+//!   what is shipped in `prometheus/`, at the [`Pace`] that is asked for.
+//! - [`Prometheus`] answers queries, [`Guests`] and [`Sender`] use the doors as guests and senders do, [`Wire`] is
+//!   the line between a service and its database, to be slowed and cut.
+//!
+//! ```no_run
+//! # async fn example() {
+//! use seatpilot_guarantees::{LiveStack, Pace, monitoring};
+//!
+//! let Some(tools) = monitoring() else { return }; // says why on standard error
+//! let stack = LiveStack::start(tools, Pace::Fast, 100).await;
+//! let traffic = stack.light_traffic(); // real requests until it is dropped
+//! let series = stack.prometheus.query("sum by (job) (up)").await.unwrap();
+//! # drop((traffic, series));
+//! # }
+//! ```
+//!
+//! It may panic: a test that cannot have its house has failed.
+
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "only tests use this: what goes wrong here is a failed test, said where it is called"
+)]
+
+mod alertmanager;
+mod guests;
+mod live_stack;
+mod node_exporter;
+mod pace;
+mod prometheus;
+mod receiver;
+mod sender;
+mod shipped;
+mod tools;
+mod wire;
+mod wiring;
+
+pub use alertmanager::Alertmanager;
+pub use guests::{Guests, Traffic};
+pub use live_stack::{LiveStack, Process, Service};
+pub use node_exporter::NodeExporter;
+pub use pace::Pace;
+pub use prometheus::{ActiveAlert, Prometheus, Sample};
+pub use receiver::{Notified, Receiver};
+pub use sender::Sender;
+pub use shipped::{Shipped, root};
+pub use tools::{Tools, monitoring};
+pub use wire::Wire;

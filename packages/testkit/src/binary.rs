@@ -58,7 +58,12 @@ impl Binary {
 
     /// Waits until `GET /ready` answers 200. Panics with its output when it ends instead, or takes over 30 s.
     pub async fn ready(&mut self) {
-        let url = format!("{}/ready", self.url());
+        self.answers("/ready").await;
+    }
+
+    /// As [`ready`](Self::ready), for a program that is not ours and has another path for it.
+    pub async fn answers(&mut self, path: &str) {
+        let url = format!("{}{path}", self.url());
         let since = Instant::now();
         loop {
             if let Ok(answer) = reqwest::get(&url).await

@@ -38,6 +38,8 @@ const DEV_ONLY: u8 = 5;
 const SAME_FLOOR: &[(&str, &str)] = &[
     // A map's places, profiles and languages are the nouns of the domain; neither does IO.
     ("seatpilot-venue-graph", "seatpilot-domain-model"),
+    // Both are of tests only: the whole house stands on a test's database and runs its binaries.
+    ("seatpilot-guarantees", "seatpilot-testkit"),
 ];
 
 /// Libraries that only some crates may name as a normal dependency.
@@ -45,7 +47,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     // SQL and rows stay in the store; the other two open raw connections to servers of their own.
     ("tokio-postgres", &["seatpilot-store", "seatpilot-private-postgres", "seatpilot-testkit"]),
     ("deadpool-postgres", &["seatpilot-store"]),
-    // Services and the metrics-api application name it for the types of their handlers' arguments.
+    // Services and the metrics-api application name it for the types of their handlers' arguments; the receiver of
+    // the drills' notifications is a server of its own.
     (
         "actix-web",
         &[
@@ -55,6 +58,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "seatpilot-telemetry-ingest",
             "seatpilot-wayfinding",
             "seatpilot-metrics-api-app",
+            "seatpilot-guarantees",
         ],
     ),
     ("actix-http", &["seatpilot-http"]),
