@@ -65,6 +65,22 @@ apt_unpack_prometheus() {
   rm -rf "$into/packages"
 }
 
+# Debian's Alertmanager reads its templates from below /usr/share, where nothing is installed: what was unpacked into $1
+# is told to read them from the folder that it is started in, and a launcher starts it there. It wants absolute paths.
+relocate_alertmanager() {
+  local share=/usr/share/prometheus/alertmanager here='./././././././././././././././././'
+  [ -f "$1/root$share/default.tmpl" ] || return 0
+  # As long as what it replaces: the program knows its strings by their lengths.
+  [ "${#share}" -eq "${#here}" ] || return 1
+  LC_ALL=C sed -i "s#$share#$here#g" "$1/root/usr/bin/prometheus-alertmanager" || return 1
+  rm -f "$1/bin/alertmanager"
+  cat >"$1/bin/alertmanager" <<'TXT_LAUNCHER' || return 1
+#!/bin/sh
+cd "$(dirname "$0")/../root/usr/share/prometheus/alertmanager" && exec ../../../bin/prometheus-alertmanager "$@"
+TXT_LAUNCHER
+  chmod +x "$1/bin/alertmanager"
+}
+
 # Moves a folder that is complete to its place, instead of one that is not. Another run may have been quicker: then
 # its folder stays.
 place_prometheus() {
@@ -91,7 +107,7 @@ machine_prometheus() {
     apt-get "${options[@]}" -q update >/dev/null 2>&1 || true
     apt_unpack_prometheus "$made" "${options[@]}" || return 1
   fi
-  link_prometheus "$made" "$made/root/usr/bin"
+  link_prometheus "$made" "$made/root/usr/bin" && relocate_alertmanager "$made"
 }
 
 # The archive that this Debian machine has its packages from. The others are options of apt-get.
@@ -117,7 +133,7 @@ next_prometheus() {
   options+=(-o "Dir::Etc::sourcelist=$made.apt/sources.list" -o Dir::Etc::sourceparts=/dev/null)
   apt-get "${options[@]}" -q update >/dev/null 2>&1 || return 1
   apt_unpack_prometheus "$made" "${options[@]}" || return 1
-  link_prometheus "$made" "$made/root/usr/bin"
+  link_prometheus "$made" "$made/root/usr/bin" && relocate_alertmanager "$made"
 }
 
 # Finds Prometheus and what belongs to it, or has it: $1/prometheus/bin/{prometheus,promtool,alertmanager,amtool,
