@@ -69,6 +69,8 @@ need_postgres "$root/target/tools"
 want_judges "$root/target/tools"
 need_prometheus "$root/target/tools"
 want_second_prometheus "$root/target/tools"
+need_nginx "$root/target/tools"
+want_linters "$root/target/tools"
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''
   for folder in "$SEATPILOT_VENUES"/*/; do

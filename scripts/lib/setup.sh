@@ -122,6 +122,8 @@ need_postgres() {
 
 # shellcheck source=scripts/lib/prometheus.sh
 . "$(dirname "${BASH_SOURCE[0]}")/prometheus.sh"
+# shellcheck source=scripts/lib/nginx.sh
+. "$(dirname "${BASH_SOURCE[0]}")/nginx.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
