@@ -11,7 +11,7 @@ use seatpilot_domain_model::TenantId;
 
 use crate::{
     ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KpiMetrics, OTHER, PoolReading,
-    SeatingMetrics, StoreKind, TENANTS_MAX, WriterMetrics, families,
+    RefresherMetrics, SeatingMetrics, StoreKind, TENANTS_MAX, WriterMetrics, families,
     store::{PoolCollector, StoreInfo, WriterFamilies},
 };
 
@@ -31,6 +31,7 @@ pub struct Metrics {
     arrivals: OnceLock<Arc<ArrivalMetrics>>,
     ingest: OnceLock<Arc<IngestMetrics>>,
     kpi: OnceLock<Arc<KpiMetrics>>,
+    refresher: OnceLock<Arc<RefresherMetrics>>,
     seating: OnceLock<Arc<SeatingMetrics>>,
     store: OnceLock<StoreInfo>,
     writers: OnceLock<WriterFamilies>,
@@ -62,6 +63,7 @@ impl Metrics {
             arrivals: OnceLock::new(),
             ingest: OnceLock::new(),
             kpi: OnceLock::new(),
+            refresher: OnceLock::new(),
             seating: OnceLock::new(),
             store: OnceLock::new(),
             writers: OnceLock::new(),
@@ -131,6 +133,11 @@ impl Metrics {
         self.group(&self.kpi, |_| KpiMetrics::register(&self.registry))
     }
 
+    /// The refresher's beat, and the backlogs that it sees.
+    pub fn refresher(&self) -> Arc<RefresherMetrics> {
+        self.group(&self.refresher, |_| RefresherMetrics::register(&self.registry))
+    }
+
     /// Seating decisions.
     pub fn seating(&self) -> Arc<SeatingMetrics> {
         self.group(&self.seating, |tenants| SeatingMetrics::register(&self.registry, &self.ticks, tenants))
@@ -141,9 +148,15 @@ impl Metrics {
         self.store.get_or_init(|| StoreInfo::register(&self.registry)).set(kind);
     }
 
-    /// The series of a group-commit writer, by its name.
-    pub fn writer(&self, name: &'static str) -> WriterMetrics {
-        self.writers.get_or_init(|| WriterFamilies::register(&self.registry)).of(name)
+    /// The series of a group-commit writer, by its name. How many rows wait for it is read at each scrape.
+    pub fn writer(
+        &self,
+        name: &'static str,
+        waiting: impl Fn() -> usize + Send + Sync + 'static,
+    ) -> WriterMetrics {
+        let writers = self.writers.get_or_init(|| WriterFamilies::register(&self.registry));
+        writers.watch(name, waiting);
+        writers.of(name)
     }
 
     /// Shows a connection pool, by its name; it is read at each scrape.
@@ -153,6 +166,9 @@ impl Metrics {
 
     /// Everything, in Prometheus' text format ([`CONTENT_TYPE`]).
     pub fn render(&self) -> String {
+        if let Some(writers) = self.writers.get() {
+            writers.read_depths();
+        }
         let mut text = String::with_capacity(64 * 1024);
         // Fails on a family without a name or a child only, and the registry leaves those out.
         let rendered = TextEncoder::new().encode_utf8(&self.registry.gather(), &mut text);

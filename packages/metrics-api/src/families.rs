@@ -1,6 +1,6 @@
 //! The reference of all families. Names, types, labels and the bucket edges that alerts read are fixed by the
-//! contract (section 5); the families without a `tenant` label from `seatpilot_writer_queue_depth` on are our
-//! operators'.
+//! contract (section 5) down to `seatpilot_store_info`, but for `seatpilot_overloaded_total` and what the refresher
+//! counts and sees; those, and everything after it, are our operators'.
 
 use crate::family::declare;
 
@@ -65,6 +65,23 @@ declare! {
 
     /// Seconds from a request's head to the end of its handler, by route template.
     HTTP_REQUEST_DURATION_SECONDS = Histogram "http_request_duration_seconds" ["method", "route", "status"] buckets REQUEST_SECONDS;
+
+    /// Requests answered overloaded: too many were under way, or the queue of a writer was full.
+    OVERLOADED_TOTAL = Counter "seatpilot_overloaded_total" [];
+
+    /// Refreshes of a KPI view by outcome: ok, busy (another instance was at it), failed, or unanswered by the
+    /// database. One that stands still means that nobody refreshes.
+    KPI_REFRESHES_TOTAL = Counter "seatpilot_kpi_refreshes_total" ["view", "outcome"];
+
+    /// Dead letters that are parked, at the refresher's last look; counted up to 1,000,000.
+    DLQ_ROWS = Gauge "seatpilot_dlq_rows" ["tenant"];
+
+    /// Seconds since the oldest parked dead letter came, at the refresher's last look; 0 without any.
+    DLQ_OLDEST_AGE_SECONDS = Gauge "seatpilot_dlq_oldest_age_seconds" ["tenant"];
+
+    /// Seconds since the last rotation (or the making) of the tenant's signing key where that is longest ago, of
+    /// those that are not revoked, at the refresher's last look; 0 without any.
+    KEY_AGE_SECONDS = Gauge "seatpilot_key_age_seconds" ["tenant"];
 
     /// 1 for the kind of store that this process uses.
     STORE_INFO = Gauge "seatpilot_store_info" ["kind"];

@@ -6,7 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use prometheus::{Histogram, HistogramVec, Registry};
+use prometheus::{Histogram, HistogramVec, IntCounter, Registry};
 
 use crate::{OTHER, exposition::sane_seconds, families};
 
@@ -24,9 +24,10 @@ const OTHER_METHOD: &str = "OTHER";
 type Answers = HashMap<(&'static str, u16), Histogram>;
 type Routes = HashMap<Arc<str>, Answers>;
 
-/// `http_request_duration_seconds`.
+/// `http_request_duration_seconds`, `seatpilot_overloaded_total`.
 pub struct HttpMetrics {
     family: HistogramVec,
+    overloaded: IntCounter,
     /// Read by every request, copied and swapped when a combination comes up for the first time.
     routes: ArcSwap<Routes>,
     /// Held by whoever adds a combination.
@@ -36,20 +37,27 @@ pub struct HttpMetrics {
 impl HttpMetrics {
     pub(crate) fn register(registry: &Registry) -> Self {
         let family = families::HTTP_REQUEST_DURATION_SECONDS.histograms(registry);
-        let http = Self { family, routes: ArcSwap::default(), adding: Mutex::new(()) };
+        let overloaded = families::OVERLOADED_TOTAL.counters(registry).with_label_values::<&str>(&[]);
+        let http = Self { family, overloaded, routes: ArcSwap::default(), adding: Mutex::new(()) };
         http.add_routes([("GET", UNMATCHED, 404)]);
         http
     }
 
     /// Makes route templates known, each with a method that it answers and the status of success, so that they
-    /// are there at 0. Only templates made known have a series: whatever else is given to
+    /// are there at 0; so are the statuses that are ours, for a counter that is born with its first fault hides
+    /// that fault from every rate. Only templates made known have a series: whatever else is given to
     /// [`HttpMetrics::observe`] is [`UNMATCHED`].
     pub fn add_routes<'a>(&self, routes: impl IntoIterator<Item = (&'a str, &'a str, u16)>) {
         let _adding = self.adding.lock().unwrap_or_else(PoisonError::into_inner);
         let mut known = Routes::clone(&self.routes.load());
         for (method, route, status) in routes {
-            let series = self.series(method_label(method), route, status);
-            known.entry(route.into()).or_default().insert((method_label(method), status), series);
+            let answers = known.entry(route.into()).or_default();
+            // What matches no route runs none of our code.
+            let faults: &[u16] = if route == UNMATCHED { &[] } else { &[500, 503] };
+            for status in [status].iter().chain(faults).copied() {
+                let series = self.series(method_label(method), route, status);
+                answers.insert((method_label(method), status), series);
+            }
         }
         self.routes.store(Arc::new(known));
     }
@@ -67,6 +75,11 @@ impl HttpMetrics {
             Some(series) => series.observe(seconds),
             None => self.first(method, route, status).observe(seconds),
         }
+    }
+
+    /// Counts a request that was answered `overloaded`.
+    pub fn count_overloaded(&self) {
+        self.overloaded.inc();
     }
 
     /// The series of a combination that comes up for the first time.

@@ -53,18 +53,12 @@ impl StoreInfo {
 /// The series of one group-commit writer.
 #[derive(Clone)]
 pub struct WriterMetrics {
-    depth: IntGauge,
     capacity: IntGauge,
     batch_rows: Histogram,
     flush_seconds: Histogram,
 }
 
 impl WriterMetrics {
-    /// Says how many rows wait.
-    pub fn set_queue_depth(&self, rows: usize) {
-        self.depth.set(i64::try_from(rows).unwrap_or(i64::MAX));
-    }
-
     /// Says how many rows may wait.
     pub fn set_queue_capacity(&self, rows: usize) {
         self.capacity.set(i64::try_from(rows).unwrap_or(i64::MAX));
@@ -77,9 +71,14 @@ impl WriterMetrics {
     }
 }
 
+type Depth = Box<dyn Fn() -> usize + Send + Sync>;
+
 /// `seatpilot_writer_*`.
 pub(crate) struct WriterFamilies {
     depth: IntGaugeVec,
+    /// How deep each queue is now. Read when scraped: what is only told when a batch is through stands still
+    /// while none gets through, which is when the queue fills.
+    depths: Mutex<BTreeMap<&'static str, Depth>>,
     capacity: IntGaugeVec,
     batch_rows: HistogramVec,
     flush_seconds: HistogramVec,
@@ -89,6 +88,7 @@ impl WriterFamilies {
     pub(crate) fn register(registry: &Registry) -> Self {
         Self {
             depth: families::WRITER_QUEUE_DEPTH.int_gauges(registry),
+            depths: Mutex::default(),
             capacity: families::WRITER_QUEUE_CAPACITY.int_gauges(registry),
             batch_rows: families::WRITER_BATCH_ROWS.histograms(registry),
             flush_seconds: families::WRITER_FLUSH_SECONDS.histograms(registry),
@@ -97,10 +97,20 @@ impl WriterFamilies {
 
     pub(crate) fn of(&self, writer: &'static str) -> WriterMetrics {
         WriterMetrics {
-            depth: self.depth.with_label_values(&[writer]),
             capacity: self.capacity.with_label_values(&[writer]),
             batch_rows: self.batch_rows.with_label_values(&[writer]),
             flush_seconds: self.flush_seconds.with_label_values(&[writer]),
+        }
+    }
+
+    pub(crate) fn watch(&self, writer: &'static str, depth: impl Fn() -> usize + Send + Sync + 'static) {
+        self.depths.lock().unwrap_or_else(PoisonError::into_inner).insert(writer, Box::new(depth));
+    }
+
+    /// Moves the gauges of the queues to now.
+    pub(crate) fn read_depths(&self) {
+        for (writer, depth) in &*self.depths.lock().unwrap_or_else(PoisonError::into_inner) {
+            self.depth.with_label_values(&[writer]).set(i64::try_from(depth()).unwrap_or(i64::MAX));
         }
     }
 }

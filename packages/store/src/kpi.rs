@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use seatpilot_domain_model::View;
+use seatpilot_metrics_api::Backlog;
 
 use crate::{Error, Store};
 
@@ -99,6 +100,27 @@ impl Store {
             views.push(Staleness { view, complete_until: row.try_get(1)?, lag_seconds: row.try_get(2)? });
         }
         Ok(views)
+    }
+
+    /// What waits and what ages, of every tenant: its dead letters, its keys. One round trip; of tenants there are as
+    /// many as somebody added.
+    ///
+    /// # Errors
+    /// [`Error`].
+    pub async fn backlogs(&self) -> Result<Vec<Backlog>, Error> {
+        const SQL: &str = include_str!("../sql/backlog_list.sql");
+        let rows = self.inner.reader.look_up_within(REFRESH_MAX, SQL, &[]).await?;
+        rows.iter()
+            .map(|row| {
+                let tenant = row.try_get::<_, &str>(0)?;
+                Ok(Backlog {
+                    tenant: tenant.parse().map_err(|_| Error::Corrupt("a tenant's id is no slug".into()))?,
+                    dlq_rows: count(row.try_get(1)?),
+                    dlq_oldest_seconds: row.try_get(2)?,
+                    key_age_seconds: row.try_get(3)?,
+                })
+            })
+            .collect()
     }
 
     /// Makes days of events ahead and lets go of what is past its time. Any number of instances may call it;

@@ -141,7 +141,9 @@ impl<B: Batch> Writer<B> {
 
     /// Shows queue and batches in the metrics from now on.
     pub(crate) fn observe(&self, metrics: &Metrics) {
-        let metrics = metrics.writer(B::NAME);
+        let queue = Arc::downgrade(&self.queue);
+        let waiting = move || queue.upgrade().map_or(0, |queue| queue.state().waiting.len());
+        let metrics = metrics.writer(B::NAME, waiting);
         metrics.set_queue_capacity(self.queue.limits.queue_rows);
         let _ = self.queue.metrics.set(metrics);
     }
@@ -381,7 +383,6 @@ async fn send_until_answered<B: Batch>(
             Ok(Ok(answers)) if answers.len() == part.len() => {
                 if let Some(metrics) = queue.metrics.get() {
                     metrics.observe_flush(part.len(), began.elapsed().as_secs_f64());
-                    metrics.set_queue_depth(queue.state().waiting.len());
                 }
                 for (waiting, answer) in part.into_iter().zip(answers) {
                     let _ = waiting.answer.send(Ok(answer));

@@ -108,6 +108,7 @@ fn a_process_shows_only_what_it_asked_for() {
             "seatpilot_build_info",
             "seatpilot_door_to_seat_outliers_total",
             "seatpilot_door_to_seat_seconds",
+            "seatpilot_overloaded_total",
         ]
     );
     assert_eq!(scrape.value("seatpilot_build_info", &[("service", "wayfinding"), ("version", "1.2.3")]), 1.0);

@@ -5,5 +5,6 @@ mod bounds;
 mod first_scrape;
 mod observations;
 mod reference;
+mod refresher;
 mod scrape;
 mod windows;

@@ -1,5 +1,10 @@
 //! What is observed is what is shown, once.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use seatpilot_domain_model::{Channel, CountedOnly, Outcome, RejectReason, Stage, View};
 use seatpilot_metrics_api::{Assigned, CountedAs, PoolReading, RejectedFor};
 
@@ -89,11 +94,14 @@ fn a_seating_decision_is_in_milliseconds() {
 #[test]
 fn writers_and_pools_show_how_full_they_are() {
     let metrics = everything(&[]);
-    let writer = metrics.writer("arrival");
+    let waiting = Arc::new(AtomicUsize::new(3));
+    let read = Arc::clone(&waiting);
+    let writer = metrics.writer("arrival", move || read.load(Ordering::Relaxed));
     writer.set_queue_capacity(512);
-    writer.set_queue_depth(7);
     writer.observe_flush(3, 0.004);
     metrics.watch_pool("read", || PoolReading { idle: 1, in_use: 2, max: 4, waiting: 5 });
+    // While no batch gets through nobody tells of the queue: it is looked at.
+    waiting.store(7, Ordering::Relaxed);
     let scrape = Scrape::of(&metrics);
     let writer = [("writer", "arrival")];
     assert_eq!(scrape.value("seatpilot_writer_queue_depth", &writer), 7.0);
@@ -145,4 +153,11 @@ fn a_request_is_observed_under_method_template_and_status() {
     assert_eq!(count("GET", "/health", "200"), 0.0);
     assert_eq!(count("GET", "unmatched", "200"), 1.0);
     assert_eq!(count("OTHER", "unmatched", "404"), 1.0);
+    // A counter that is born with its first fault hides that fault from every rate.
+    for status in ["500", "503"] {
+        assert_eq!(count("POST", "/api/checkin/success", status), 0.0);
+    }
+    assert_eq!(scrape.value("seatpilot_overloaded_total", &[]), 0.0);
+    http.count_overloaded();
+    assert_eq!(Scrape::of(&metrics).value("seatpilot_overloaded_total", &[]), 1.0);
 }

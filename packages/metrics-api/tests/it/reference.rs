@@ -20,7 +20,8 @@ fn page() -> String {
     let list = |items: &[&str]| items.iter().map(|item| format!("`{item}`")).collect::<Vec<_>>().join(" ");
     for family in families::ALL {
         writeln!(page, "## `{}`\n\n{}\n", family.name, family.help).unwrap();
-        writeln!(page, "- type: {}\n- labels: {}", family.kind.as_str(), list(family.labels)).unwrap();
+        let labels = if family.labels.is_empty() { "none".to_owned() } else { list(family.labels) };
+        writeln!(page, "- type: {}\n- labels: {labels}", family.kind.as_str()).unwrap();
         if !family.buckets.is_empty() {
             let edges: Vec<String> = family.buckets.iter().map(ToString::to_string).collect();
             writeln!(page, "- buckets up to: {}, +Inf", edges.join(", ")).unwrap();

@@ -114,8 +114,9 @@ pub(crate) fn fill(metrics: &Metrics) {
     metrics.arrivals();
     metrics.ingest();
     metrics.kpi();
+    metrics.refresher();
     metrics.seating();
     metrics.set_store(StoreKind::Postgres);
-    metrics.writer("checkin");
+    metrics.writer("checkin", || 0);
     metrics.watch_pool("main", Default::default);
 }

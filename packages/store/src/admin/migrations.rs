@@ -36,6 +36,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "012" "telemetry_event_ingest",
     "013" "telemetry_retain",
     "014" "ops_schema_version",
+    "015" "telemetry_backlog",
 };
 
 /// The ledger as the Supabase CLI makes it.

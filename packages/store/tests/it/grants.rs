@@ -52,7 +52,12 @@ const GRANTS: &[(&str, &str, &str)] = &[
     // The refresher starts what others do, and reads how it went.
     ("seatpilot_kpi", "select", "telemetry.mv_metadata telemetry.mv_refresh_log telemetry.v_mv_staleness"),
     ("seatpilot_kpi", "execute", "telemetry.refresh_mv telemetry.rebuild_mv telemetry.retain ops.tenant_ids"),
-    ("seatpilot_kpi", "execute", "telemetry.claim telemetry.uuid_v7"),
+    ("seatpilot_kpi", "execute", "telemetry.claim telemetry.uuid_v7 telemetry.backlog"),
+    // Of letters and keys it sees how many and how old, and nothing of what is in them.
+    ("seatpilot_kpi", "select", "telemetry.events_dlq.tenant_id telemetry.events_dlq.state"),
+    ("seatpilot_kpi", "select", "telemetry.events_dlq.received_at ops.signing_keys.tenant_id"),
+    ("seatpilot_kpi", "select", "ops.signing_keys.created_at ops.signing_keys.rotated_at"),
+    ("seatpilot_kpi", "select", "ops.signing_keys.revoked_at"),
     ("seatpilot_metrics", "execute", "ops.tenant_ids"),
     // People with a login.
     (

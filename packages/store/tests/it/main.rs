@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails, fails")]
 
 mod arrivals;
+mod backlogs;
 mod check_ins;
 mod claims;
 mod contact;

@@ -1,0 +1,82 @@
+//! The refresher's beat, and the backlogs that it sees.
+
+use std::collections::BTreeSet;
+
+use seatpilot_domain_model::View;
+use seatpilot_metrics_api::{Backlog, Metrics, RefreshedAs, TENANTS_MAX};
+
+use crate::scrape::{Scrape, tenant};
+
+fn backlog(name: &str, dlq_rows: u64, dlq_oldest_seconds: f64, key_age_seconds: f64) -> Backlog {
+    Backlog { tenant: tenant(name), dlq_rows, dlq_oldest_seconds, key_age_seconds }
+}
+
+fn shown(metrics: &Metrics, tenant: &str) -> [f64; 3] {
+    let scrape = Scrape::of(metrics);
+    ["seatpilot_dlq_rows", "seatpilot_dlq_oldest_age_seconds", "seatpilot_key_age_seconds"]
+        .map(|family| scrape.value(family, &[("tenant", tenant)]))
+}
+
+#[test]
+fn a_tenant_has_no_backlog_before_somebody_looked() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    metrics.refresher();
+    metrics.set_tenants(&[tenant("acme")]);
+    let scrape = Scrape::of(&metrics);
+    for family in ["seatpilot_dlq_rows", "seatpilot_dlq_oldest_age_seconds", "seatpilot_key_age_seconds"] {
+        let tenants: Vec<_> = scrape.named(family).map(|sample| sample.labels["tenant"].clone()).collect();
+        assert_eq!(tenants, ["other"], "{family}");
+    }
+}
+
+#[test]
+fn a_backlog_is_shown_as_it_was_seen_and_goes_with_its_tenant() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    let refresher = metrics.refresher();
+    // Ages over a day are ages, not faults of a clock.
+    let old = 100.0 * 86_400.0;
+    refresher.set_backlogs(&[backlog("acme", 7, 90.5, old), backlog("globex", 0, 0.0, 0.0)]);
+    assert_eq!(shown(&metrics, "acme"), [7.0, 90.5, old]);
+    assert_eq!(shown(&metrics, "globex"), [0.0; 3]);
+    refresher.set_backlogs(&[backlog("acme", 0, -1.0, f64::NAN)]);
+    assert_eq!(shown(&metrics, "acme"), [0.0; 3]);
+    assert_eq!(Scrape::of(&metrics).label_values("tenant"), BTreeSet::from(["acme", "other"]));
+}
+
+#[test]
+fn tenants_beyond_the_bound_are_shown_together() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    let refresher = metrics.refresher();
+    let all: Vec<Backlog> = (0..TENANTS_MAX + 3)
+        .map(|number| backlog(&format!("t{number:04}"), 2, number as f64, 1000.0 - number as f64))
+        .chain([backlog("other", 1, 0.0, 0.0)])
+        .collect();
+    for _ in 0..2 {
+        refresher.set_backlogs(&all);
+        assert_eq!(Scrape::of(&metrics).named("seatpilot_dlq_rows").count(), TENANTS_MAX + 1);
+        assert_eq!(shown(&metrics, "t0000"), [2.0, 0.0, 1000.0]);
+        assert_eq!(shown(&metrics, "other"), [7.0, 202.0, 800.0]);
+    }
+    // Who goes makes room.
+    refresher.set_backlogs(&all[100..]);
+    assert_eq!(shown(&metrics, "t0202"), [2.0, 202.0, 798.0]);
+    assert_eq!(shown(&metrics, "other"), [1.0, 0.0, 0.0]);
+}
+
+#[test]
+fn each_refresh_counts_under_its_view_and_outcome() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    let refresher = metrics.refresher();
+    for (at, outcome) in RefreshedAs::ALL.iter().enumerate() {
+        for _ in 0..=at {
+            refresher.count(View::DoorToSeat, *outcome);
+        }
+    }
+    let scrape = Scrape::of(&metrics);
+    for (at, outcome) in ["ok", "busy", "failed", "unanswered"].iter().enumerate() {
+        let of = |view: View| [("view", view.as_str()), ("outcome", *outcome)];
+        let name = "seatpilot_kpi_refreshes_total";
+        assert_eq!(scrape.value(name, &of(View::DoorToSeat)), at as f64 + 1.0, "{outcome}");
+        assert_eq!(scrape.value(name, &of(View::Checkin)), 0.0, "{outcome}");
+    }
+}
