@@ -74,6 +74,8 @@ words!(
         Overloaded = "overloaded",
         /// Not stored, or not known whether: send the same again.
         DatabaseUnavailable = "database_unavailable",
+        /// The process runs without the database that this needs.
+        DatabaseRequired = "database_required",
         /// Not ready to serve: before the first contact with the store, or draining.
         NotReady = "not_ready",
         /// Our fault.
@@ -133,6 +135,14 @@ impl Fault {
             "The request could not be stored, or it is not known whether it was. Send the same request again.",
         )
         .with_retry_after(1)
+    }
+
+    /// `database_required`: names the variable that is missing.
+    pub fn database_required() -> Self {
+        Self::new(
+            FaultCode::DatabaseRequired,
+            "Administration reads Postgres, and this process has none: set DATABASE_URL (or SUPABASE_DB_URL) and start it again.",
+        )
     }
 
     /// `internal`.

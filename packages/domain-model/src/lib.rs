@@ -3,6 +3,7 @@
 //! Every type here is *parsed*: a value that exists is inside its grammar. The wire contract
 //! (`docs/contract.md`) is the source of each limit.
 
+mod admin;
 mod arrival;
 mod checkin;
 mod credential;
@@ -17,6 +18,7 @@ mod vocabulary;
 
 pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
 pub use checkin::{
+pub use admin::{AdminAction, Administrator, Role};
     Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash,
 };
 pub use credential::{Device, DeviceScope, KeyScope, KeyScopes, TokenHash};

@@ -6,9 +6,12 @@
 //! functions here ([`read_body`], [`parse_json`], [`parse_query`], [`bearer_token`]), which fail with a
 //! [`Fault`](seatpilot_domain_model::Fault), and answer with an [`Answer`] or a [`Problem`].
 //!
+//! What administrators reach stands behind [`admin`]'s guard.
+//!
 //! The only crate that names a status code. It knows nothing of the database: the store and this crate meet
 //! in `Fault` and in [`Readiness`](seatpilot_runtime::Readiness).
 
+pub mod admin;
 mod answer;
 mod body;
 mod connection;
@@ -35,5 +38,5 @@ pub use problem::{PROBLEM_JSON, Problem};
 pub use query::parse_query;
 pub use rate::{KEYS_MAX, RateLimiter, RatePolicy, WindowLimiter};
 pub use request::{RequestContext, RequestId, note_caller};
-pub use routes::Routes;
+pub use routes::{Access, GuardedRoutes, RouteEntry, Routes};
 pub use server::{BindError, ServeOptions, Server};

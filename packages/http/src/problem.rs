@@ -164,9 +164,10 @@ pub(crate) fn status_of(code: FaultCode) -> StatusCode {
         // A plan's limit is an item's rejection, not a rate that passes by waiting.
         | FaultCode::QuotaExceeded => StatusCode::UNPROCESSABLE_ENTITY,
         FaultCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
-        FaultCode::Overloaded | FaultCode::DatabaseUnavailable | FaultCode::NotReady => {
-            StatusCode::SERVICE_UNAVAILABLE
-        }
+        FaultCode::Overloaded
+        | FaultCode::DatabaseUnavailable
+        | FaultCode::DatabaseRequired
+        | FaultCode::NotReady => StatusCode::SERVICE_UNAVAILABLE,
         FaultCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

@@ -4,13 +4,17 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use actix_web::{
     FromRequest, Handler, Responder, Route,
+    body::BoxBody,
+    dev::ServiceRequest,
     http::{Method, header},
+    middleware::{Next, from_fn},
     web::{self, ServiceConfig},
 };
 use futures_util::{FutureExt as _, future::LocalBoxFuture};
-use seatpilot_domain_model::{Fault, FaultCode};
+use seatpilot_domain_model::{AdminAction, Fault, FaultCode};
 
 use crate::{
+    admin::AdminGuard,
     answer::Success,
     problem::{Problem, fault_of_status, not_found},
 };
@@ -27,7 +31,34 @@ type Install = Box<dyn FnOnce(&mut ServiceConfig)>;
 
 struct Path {
     template: &'static str,
-    routes: Vec<(Method, Success, Route)>,
+    routes: Vec<Entry>,
+}
+
+struct Entry {
+    method: Method,
+    success: Success,
+    access: Access,
+    route: Route,
+}
+
+/// Who may come to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Access {
+    /// Everybody, as far as the router goes: a device's token or a signature is the handler's to check.
+    Open,
+    /// Administrators who may do this.
+    Guarded(AdminAction),
+}
+
+/// A route as a list shows it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RouteEntry {
+    /// `GET`, `POST`, …
+    pub method: &'static str,
+    /// The path's template.
+    pub template: &'static str,
+    /// Who may come.
+    pub access: Access,
 }
 
 impl Routes {
@@ -47,8 +78,8 @@ impl Routes {
         F::Future: 'static,
         Args: FromRequest + 'static,
     {
-        self.add(Method::GET, template, Success::Ok, handler.clone());
-        self.add(Method::HEAD, template, Success::Ok, handler)
+        self.add(Method::GET, template, Success::Ok, web::get().to(Guarded(handler.clone())), Access::Open);
+        self.add(Method::HEAD, template, Success::Ok, web::head().to(Guarded(handler)), Access::Open)
     }
 
     /// `POST`. `success` is what the route answers when all goes well: its series is there at 0 from the
@@ -60,38 +91,55 @@ impl Routes {
         F::Future: 'static,
         Args: FromRequest + 'static,
     {
-        self.add(Method::POST, template, success, handler)
+        self.add(Method::POST, template, success, web::post().to(Guarded(handler)), Access::Open)
     }
 
-    fn add<F, Args>(
+    /// Routes behind the administrators' guard: the only way to one that takes a
+    /// [`Session`](crate::admin::Session).
+    pub fn guarded(&mut self, guard: &Arc<AdminGuard>) -> GuardedRoutes<'_> {
+        GuardedRoutes { routes: self, guard: Arc::clone(guard) }
+    }
+
+    fn add(
         &mut self,
         method: Method,
         template: &'static str,
         success: Success,
-        handler: F,
-    ) -> &mut Self
-    where
-        F: Handler<Args>,
-        F::Output: Responder + 'static,
-        F::Future: 'static,
-        Args: FromRequest + 'static,
-    {
-        let route = web::method(method.clone()).to(Guarded(handler));
+        route: Route,
+        access: Access,
+    ) -> &mut Self {
+        let entry = Entry { method, success, access, route };
         match self.paths.iter_mut().find(|path| path.template == template) {
-            Some(path) => path.routes.push((method, success, route)),
-            None => self.paths.push(Path { template, routes: vec![(method, success, route)] }),
+            Some(path) => path.routes.push(entry),
+            None => self.paths.push(Path { template, routes: vec![entry] }),
         }
         self
+    }
+
+    /// Every route, in the order it was made; `HEAD` stands with `GET`.
+    pub fn entries(&self) -> Vec<RouteEntry> {
+        let all = self.paths.iter().flat_map(|path| path.routes.iter().map(move |entry| (path, entry)));
+        all.filter_map(|(path, entry)| {
+            let method = match entry.method.as_str() {
+                "GET" => "GET",
+                "POST" => "POST",
+                "PUT" => "PUT",
+                "DELETE" => "DELETE",
+                _ => return None,
+            };
+            Some(RouteEntry { method, template: path.template, access: entry.access })
+        })
+        .collect()
     }
 
     /// Method, template and status of success of each route that has a series from the start.
     pub(crate) fn series(&self) -> Vec<(&'static str, &'static str, u16)> {
         let mut series = Vec::new();
         for path in &self.paths {
-            for (method, success, _) in &path.routes {
-                match method.as_str() {
-                    "GET" => series.push(("GET", path.template, success.as_u16())),
-                    "POST" => series.push(("POST", path.template, success.as_u16())),
+            for entry in &path.routes {
+                match entry.method.as_str() {
+                    "GET" => series.push(("GET", path.template, entry.success.as_u16())),
+                    "POST" => series.push(("POST", path.template, entry.success.as_u16())),
                     _ => {}
                 }
             }
@@ -104,10 +152,10 @@ impl Routes {
             state(config);
         }
         for path in self.paths {
-            let allow = path.routes.iter().map(|(method, ..)| method.as_str()).collect::<Vec<_>>().join(", ");
+            let allow = path.routes.iter().map(|entry| entry.method.as_str()).collect::<Vec<_>>().join(", ");
             let mut resource = web::resource(path.template);
-            for (_, _, route) in path.routes {
-                resource = resource.route(route);
+            for entry in path.routes {
+                resource = resource.route(entry.route);
             }
             config.service(resource.default_service(web::to(move || {
                 let refused = method_not_allowed(&allow);
@@ -115,6 +163,83 @@ impl Routes {
             })));
         }
         config.default_service(web::to(|| async { Err::<String, _>(Problem::from(not_found())) }));
+    }
+}
+
+/// Makes routes that only administrators come to.
+pub struct GuardedRoutes<'r> {
+    routes: &'r mut Routes,
+    guard: Arc<AdminGuard>,
+}
+
+impl GuardedRoutes<'_> {
+    /// `GET`, and `HEAD` with it, for those who may do `action`.
+    pub fn get<F, Args>(&mut self, template: &'static str, action: AdminAction, handler: F) -> &mut Self
+    where
+        F: Handler<Args>,
+        F::Output: Responder + 'static,
+        F::Future: 'static,
+        Args: FromRequest + 'static,
+    {
+        let access = Access::Guarded(action);
+        let get = self.before(action, web::get().to(Guarded(handler.clone())));
+        self.routes.add(Method::GET, template, Success::Ok, get, access);
+        let head = self.before(action, web::head().to(Guarded(handler)));
+        self.routes.add(Method::HEAD, template, Success::Ok, head, access);
+        self
+    }
+
+    /// `POST`, for those who may do `action`.
+    pub fn post<F, Args>(
+        &mut self,
+        template: &'static str,
+        action: AdminAction,
+        success: Success,
+        handler: F,
+    ) -> &mut Self
+    where
+        F: Handler<Args>,
+        F::Output: Responder + 'static,
+        F::Future: 'static,
+        Args: FromRequest + 'static,
+    {
+        let route = self.before(action, web::post().to(Guarded(handler)));
+        self.routes.add(Method::POST, template, success, route, Access::Guarded(action));
+        self
+    }
+
+    /// `PUT`, for those who may do `action`.
+    pub fn put<F, Args>(&mut self, template: &'static str, action: AdminAction, handler: F) -> &mut Self
+    where
+        F: Handler<Args>,
+        F::Output: Responder + 'static,
+        F::Future: 'static,
+        Args: FromRequest + 'static,
+    {
+        let route = self.before(action, web::put().to(Guarded(handler)));
+        self.routes.add(Method::PUT, template, Success::Ok, route, Access::Guarded(action));
+        self
+    }
+
+    /// `DELETE`, for those who may do `action`.
+    pub fn delete<F, Args>(&mut self, template: &'static str, action: AdminAction, handler: F) -> &mut Self
+    where
+        F: Handler<Args>,
+        F::Output: Responder + 'static,
+        F::Future: 'static,
+        Args: FromRequest + 'static,
+    {
+        let route = self.before(action, web::delete().to(Guarded(handler)));
+        self.routes.add(Method::DELETE, template, Success::NoContent, route, Access::Guarded(action));
+        self
+    }
+
+    fn before(&self, action: AdminAction, route: Route) -> Route {
+        let guard = Arc::clone(&self.guard);
+        route.wrap(from_fn(move |request: ServiceRequest, next: Next<BoxBody>| {
+            let guard = Arc::clone(&guard);
+            async move { guard.pass(action, request, next).await }
+        }))
     }
 }
 

@@ -4,6 +4,7 @@
 //! handed a [`Environment`], a [`Clock`], a [`Shutdown`], and can be tested with ones of his own. It knows
 //! nothing of HTTP and nothing of the database.
 
+mod admin_access;
 mod clock;
 mod config;
 mod environment;
@@ -16,6 +17,7 @@ mod shutdown;
 mod trace_parent;
 pub mod variable;
 
+pub use admin_access::AdminAccess;
 pub use clock::{Clock, ManualClock};
 pub use config::{
     DatabaseConfig, Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreChoice,

@@ -107,7 +107,8 @@ variables! {
         SUPABASE_SERVICE_ROLE_KEY = "", Secret;
     }
     Access {
-        /// Secret that signs administrators' tokens (HS256). Either this or `SUPABASE_JWKS_URL`.
+        /// Secret that signs administrators' tokens (HS256); 32 bytes or more in production. Either this or
+        /// `SUPABASE_JWKS_URL`; with neither, nobody gets into /admin.
         SUPABASE_JWT_SECRET = "", Secret;
         /// Address of the keys that sign administrators' tokens.
         SUPABASE_JWKS_URL = "", Open;

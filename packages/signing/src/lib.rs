@@ -6,14 +6,20 @@
 //! then [`is_fresh`], so that nobody without a key can probe the clock. A sender calls [`sign_sp1`] or
 //! [`sign_standard_webhooks`].
 //!
+//! Administrators' tokens and login codes are made here too ([`sign_admin_token`]).
+//!
 //! It knows no HTTP library, no clock, no tenant, and never looks inside a body.
 
+mod admin_token;
 mod freshness;
 mod headers;
 mod key;
 mod request;
 mod sign;
 
+pub use admin_token::{
+    ADMIN_AUDIENCE, AdminSubject, LOGIN_AUDIENCE, LOGIN_CODE_SECONDS, sign_admin_token, sign_login_code,
+};
 pub use freshness::{FRESH_SECONDS, is_fresh};
 pub use headers::{
     HEADERS, MalformedHeader, Scheme, SignedHeaders, TAGS_MAX, WEBHOOK_ID, WEBHOOK_SIGNATURE,
