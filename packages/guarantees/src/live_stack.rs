@@ -3,8 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use rustix::process::Signal;
 use seatpilot_testkit::{Binary, Evening};
 use tempfile::TempDir;
 
@@ -12,6 +14,9 @@ use crate::{
     Alertmanager, Guests, NodeExporter, Pace, Prometheus, Receiver, Sender, Shipped, Tools, Traffic, Wire,
     wiring,
 };
+
+/// The key of metrics-api's door.
+pub const METRICS_KEY: &str = "metrics-key-of-the-tests";
 
 /// A service of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -68,19 +73,39 @@ impl Service {
 
 /// A service as a process, with the line to its database.
 pub struct Process {
-    /// The process.
-    pub binary: Binary,
     /// Its line to the database.
     pub wire: Wire,
+    service: Service,
+    url: String,
     variables: Vec<(&'static str, String)>,
+    binary: Mutex<Binary>,
 }
 
 impl Process {
+    /// Where it serves.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, signal: Signal) {
+        self.binary().signal(signal);
+    }
+
+    /// Kills it at once.
+    pub fn kill9(&self) {
+        self.binary().kill9();
+    }
+
     /// Starts it again after it was killed, at the same port, and waits until it is ready.
-    pub async fn start_again(&mut self, service: Service) {
-        self.binary.kill9();
-        self.binary = spawn(service, &self.variables);
-        self.binary.ready().await;
+    pub async fn start_again(&self) {
+        let mut again = spawn(self.service, &self.variables);
+        again.ready().await;
+        *self.binary() = again;
+    }
+
+    fn binary(&self) -> MutexGuard<'_, Binary> {
+        self.binary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -123,22 +148,22 @@ impl LiveStack {
         for (service, port) in Service::ALL.into_iter().zip(ports) {
             services.insert(service, process(service, &evening, port).await);
         }
+        for process in services.values_mut() {
+            process.binary.get_mut().unwrap_or_else(PoisonError::into_inner).ready().await;
+        }
         let receiver = Receiver::start();
         let node = NodeExporter::start(&tools, folder.path(), node_port).await;
         let wiring = wiring::Wiring {
             services: Service::ALL.iter().map(|service| service.port()).zip(ports).collect(),
             prometheus: prometheus_port,
             alertmanager: alertmanager_port,
-            node: node.as_ref().map(|node| (node_port, node.mount_point().to_owned())),
+            node: node.as_ref().map(|_| node_port),
         };
         let written = wiring.write(&shipped, pace, &receiver, folder.path());
-        for process in services.values_mut() {
-            process.binary.ready().await;
-        }
         let alertmanager =
             Alertmanager::start(&tools, &written.alertmanager, folder.path(), alertmanager_port).await;
         let prometheus = Prometheus::start(&tools, &written.prometheus, folder.path(), prometheus_port).await;
-        let url = |service| services[&service].binary.url();
+        let url = |service| services[&service].url();
         let guests = Guests::of(&evening, guests, url(Service::Checkin), url(Service::Wayfinding));
         let sender = Sender::new(
             url(Service::TelemetryIngest),
@@ -170,14 +195,9 @@ impl LiveStack {
         &self.services[&service]
     }
 
-    /// As [`service`](Self::service), to kill it and start it again.
-    pub fn service_mut(&mut self, service: Service) -> &mut Process {
-        self.services.get_mut(&service).expect("all of them run")
-    }
-
     /// A service's address.
     pub fn url(&self, service: Service) -> &str {
-        self.services[&service].binary.url()
+        self.services[&service].url()
     }
 
     /// What an ordinary quarter of an hour looks like: a guest and a batch of events every half second, ways asked
@@ -208,7 +228,11 @@ async fn process(service: Service, evening: &Evening, port: u16) -> Process {
         // Well below every threshold of the lag, at the shipped pace too.
         variables.push(("REFRESH_EVERY_SEC", "5".to_owned()));
     }
-    Process { binary: spawn(service, &variables), wire, variables }
+    if service == Service::MetricsApi {
+        variables.push(("METRICS_INGEST_KEY", METRICS_KEY.to_owned()));
+    }
+    let binary = Mutex::new(spawn(service, &variables));
+    Process { wire, service, url: format!("http://127.0.0.1:{port}"), variables, binary }
 }
 
 fn spawn(service: Service, variables: &[(&'static str, String)]) -> Binary {

@@ -28,12 +28,21 @@ impl NodeExporter {
         let namespaces = [&namespaces[..1], &namespaces[..]]
             .into_iter()
             .find(|namespaces| may_mount(namespaces, &mount_point))?;
-        let address = format!("--web.listen-address=127.0.0.1:{port}");
+        let place = mount_point.to_string_lossy();
+        let proc = mount_table(folder, &place);
+        let options = [
+            format!("--web.listen-address=127.0.0.1:{port}"),
+            format!("--path.procfs={}", proc.display()),
+            // A test's folder may be where others have what comes and goes.
+            "--collector.filesystem.mount-points-exclude=^$".to_owned(),
+            "--collector.disable-defaults".to_owned(),
+            "--collector.filesystem".to_owned(),
+        ];
         let (exporter, script) = (tools.program("node_exporter"), mounting("\"$@\""));
-        let (exporter, place) = (exporter.to_string_lossy(), mount_point.to_string_lossy());
+        let exporter = exporter.to_string_lossy();
         let mut args = namespaces.to_vec();
-        args.extend(["sh", "-c", &script, &place, &exporter, &address]);
-        args.extend(["--collector.disable-defaults", "--collector.filesystem"]);
+        args.extend(["sh", "-c", &script, &place, &exporter]);
+        args.extend(options.iter().map(String::as_str));
         let port = port.to_string();
         let mut process = Binary::spawn_with(Path::new("unshare"), &args, &[("PORT", &port)]);
         process.answers("/metrics").await;
@@ -46,8 +55,8 @@ impl NodeExporter {
     }
 
     /// Where the disk is mounted, as node_exporter says it.
-    pub fn mount_point(&self) -> &Path {
-        &self.mount_point
+    pub fn mount_point(&self) -> std::borrow::Cow<'_, str> {
+        self.mount_point.to_string_lossy()
     }
 
     /// Fills the disk to so many percent.
@@ -65,6 +74,16 @@ impl NodeExporter {
         let inside = self.mount_point.strip_prefix("/").expect("an absolute path");
         Path::new("/proc").join(self.process.pid().to_string()).join("root").join(inside).join("filled")
     }
+}
+
+/// A table of mounts with this one disk, as if it were an ordinary one. node_exporter reads that of process 1, which is
+/// in another namespace; and the machine's own disks, full or not, are not what is tested.
+fn mount_table(folder: &Path, mount_point: &str) -> PathBuf {
+    let proc = folder.join("proc");
+    std::fs::create_dir_all(proc.join("1")).expect("the folder is writable");
+    let line = format!("seatpilot-disk {mount_point} ext4 rw,relatime 0 0\n");
+    std::fs::write(proc.join("1/mounts"), line).expect("the folder is writable");
+    proc
 }
 
 /// A script that mounts the disk at `$0` and becomes another program.

@@ -3,9 +3,7 @@
 //!
 //! - `targets` and Alertmanager's address, by the port that the contract gives each process;
 //! - the address of each receiver, which becomes a path of the test's own, named as the receiver;
-//! - the job `supabase` is left out (there is none), and `node` where nothing may be mounted;
-//! - of file systems only the test's own disk is kept, as if it were a real one, so that the machine's own full
-//!   disk fails no test.
+//! - the job `supabase` is left out (there is none), and `node` where nothing may be mounted.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -25,8 +23,8 @@ pub(crate) struct Wiring {
     pub(crate) services: BTreeMap<u16, u16>,
     pub(crate) prometheus: u16,
     pub(crate) alertmanager: u16,
-    /// node_exporter's port, and its disk.
-    pub(crate) node: Option<(u16, PathBuf)>,
+    /// node_exporter's, where it runs.
+    pub(crate) node: Option<u16>,
 }
 
 /// The files as they were written.
@@ -59,9 +57,6 @@ impl Wiring {
             Regex::new(r#"(?m)^(\s*-\s*)["']?[\w./-]*seatpilot\.rules\.yml["']?"#).expect("a pattern");
         let path = folder.join("seatpilot.rules.yml");
         text = rules.replace_all(&text, format!("${{1}}{}", path.display())).into_owned();
-        if let Some((_, disk)) = &self.node {
-            text = with_one_disk(&text, disk);
-        }
         let target = Regex::new(r"\b[A-Za-z][\w.-]*:([0-9]{4,5})\b").expect("a pattern");
         target
             .replace_all(&text, |found: &Captures<'_>| {
@@ -76,7 +71,7 @@ impl Wiring {
         match shipped {
             PROMETHEUS => Some(self.prometheus),
             ALERTMANAGER => Some(self.alertmanager),
-            NODE => self.node.as_ref().map(|(port, _)| *port),
+            NODE => self.node,
             _ => self.services.get(&shipped).copied(),
         }
     }
@@ -102,22 +97,6 @@ fn without_job(text: &str, job: &str) -> String {
 
 fn job_name(line: &str) -> &str {
     line.split_once(':').map_or("", |(_, name)| name.trim().trim_matches(['"', '\'']))
-}
-
-/// Of node's file systems only the test's own, as an ordinary one.
-fn with_one_disk(text: &str, disk: &Path) -> String {
-    let job = Regex::new(r#"(?m)^(\s*)- job_name:\s*["']?node["']?\s*$"#).expect("a pattern");
-    job.replace(text, |found: &Captures<'_>| {
-        let inner = format!("{}  ", &found[1]);
-        format!(
-            "{}\n{inner}metric_relabel_configs:\n{inner}  - source_labels: [mountpoint]\n{inner}    regex: '|{}'\n\
-             {inner}    action: keep\n{inner}  - source_labels: [fstype]\n{inner}    regex: tmpfs\n\
-             {inner}    target_label: fstype\n{inner}    replacement: ext4",
-            &found[0],
-            disk.display()
-        )
-    })
-    .into_owned()
 }
 
 /// Every address of every receiver is a path of the test's own, named as the receiver. Where a file holds the
