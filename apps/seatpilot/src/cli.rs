@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand};
 use seatpilot_runtime::Clock;
 
-use crate::{device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, up, venue};
+use crate::{device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up, venue};
 
 /// SeatPilot: guests from ticket to seat.
 ///
@@ -27,6 +27,16 @@ pub enum Command {
     /// Start everything: database, services, a venue, its guests, and one guest from ticket to seat.
     #[command(after_help = "Examples:\n  seatpilot up\n  seatpilot up --once --venue venues/nissan-stadium")]
     Up(up::Args),
+    /// Send an evening's guests through the doors of a SeatPilot that runs, and see whether it all adds up.
+    ///
+    /// The guests are made up, in an event of their own; lists that you loaded are not touched. They come as people do:
+    /// a rush before the curtain, late ones, wrong doors, copied tickets, lost answers, slow walkers. Every answer, and
+    /// at the end the database, is held against the plan: exit 1 where they differ.
+    #[command(after_help = "The evening's 140 minutes are played in --minutes; walks keep their real length, for gates \
+        say\nin scanned_at that a guest came earlier.\n\n\
+        Examples:\n  seatpilot simulate --guests 300 --minutes 5\n  \
+        seatpilot simulate --guests 72000 --minutes 60 --seed 7 --json")]
+    Simulate(simulate::Args),
     /// Bring the database's schema up to date.
     #[command(after_help = "Example:\n  DATABASE_URL=postgres://… seatpilot migrate")]
     Migrate,
@@ -66,6 +76,7 @@ impl Cli {
         let global = &self.global;
         match self.command {
             Command::Up(args) => up::run(args, global).await,
+            Command::Simulate(args) => simulate::run(&args, global).await,
             Command::Migrate => migrate::run(global).await,
             Command::Venue(command) => venue::run(&command, global).await,
             Command::Guests(command) => guests::command::run(&command, global).await,

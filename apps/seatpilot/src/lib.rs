@@ -19,6 +19,7 @@ pub mod migrate;
 pub mod output;
 pub mod running;
 pub mod sign;
+pub mod simulate;
 pub mod state;
 pub mod up;
 pub mod venue;

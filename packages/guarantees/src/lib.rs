@@ -10,6 +10,7 @@
 //! - [`LiveStack`] is the house on an evening's database: five services, Prometheus, Alertmanager and a
 //!   [`Receiver`] of its notifications, all on free ports, all gone with the value. Prometheus and Alertmanager run
 //!   what is shipped in `prometheus/`, at the [`Pace`] that is asked for.
+//! - [`Collector`] takes traces as OpenTelemetry's does, and can misbehave.
 //! - [`Prometheus`] answers queries, [`Guests`] and [`Sender`] use the doors as guests and senders do, [`Wire`] is
 //!   the line between a service and its database, to be slowed and cut.
 //!
@@ -34,6 +35,7 @@
 )]
 
 mod alertmanager;
+mod collector;
 mod guests;
 mod live_stack;
 mod node_exporter;
@@ -47,8 +49,9 @@ mod wire;
 mod wiring;
 
 pub use alertmanager::Alertmanager;
+pub use collector::{Behaviour, Collector, Post, Span};
 pub use guests::{Guests, Traffic};
-pub use live_stack::{LiveStack, Process, Service};
+pub use live_stack::{LiveStack, METRICS_KEY, Process, Service};
 pub use node_exporter::NodeExporter;
 pub use pace::Pace;
 pub use prometheus::{ActiveAlert, Prometheus, Sample};

@@ -3,11 +3,11 @@
 
 /// SplitMix64 (Steele, Lea, Flood, "Fast splittable pseudorandom number generators", 2014). Not for secrets.
 #[derive(Debug, Clone)]
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 impl Dice {
     /// Dice for one purpose: `stream` keeps what is thrown for one from shifting what is thrown for another.
-    pub(super) fn new(seed: u64, stream: u64) -> Self {
+    pub(crate) fn new(seed: u64, stream: u64) -> Self {
         let mut dice = Self(seed ^ stream.wrapping_mul(0xd6e8_feb8_6659_fd93));
         dice.next();
         dice
@@ -21,22 +21,27 @@ impl Dice {
     }
 
     /// A number under `bound`; 0 where `bound` is 0. The bias of the multiplication is under 2^-32 here.
-    pub(super) fn below(&mut self, bound: usize) -> usize {
+    pub(crate) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 
+    /// A number from 0 to under 1, in steps of 2^-53.
+    pub(crate) fn fraction(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
     /// Whether something that happens `in_thousand` times in a thousand happens now.
-    pub(super) fn happens(&mut self, in_thousand: usize) -> bool {
+    pub(crate) fn happens(&mut self, in_thousand: usize) -> bool {
         self.below(1000) < in_thousand
     }
 
     /// One of `items`, if there are any.
-    pub(super) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
+    pub(crate) fn pick<'a, T>(&mut self, items: &'a [T]) -> Option<&'a T> {
         items.get(self.below(items.len()))
     }
 
     /// The index of one of `weights`, as often as it weighs.
-    pub(super) fn weighted(&mut self, weights: &[usize]) -> usize {
+    pub(crate) fn weighted(&mut self, weights: &[usize]) -> usize {
         let mut thrown = self.below(weights.iter().sum());
         for (index, weight) in weights.iter().enumerate() {
             if thrown < *weight {
@@ -48,7 +53,7 @@ impl Dice {
     }
 
     /// Shuffles (Fisher and Yates).
-    pub(super) fn shuffle<T>(&mut self, items: &mut [T]) {
+    pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last + 1));
         }

@@ -120,7 +120,7 @@ pub fn row(line: GuestLine) -> GuestRow {
 }
 
 /// Where an event is held that nobody knows: the venue asked for, else the running one's, else the only one.
-pub(super) async fn venue_for(
+pub(crate) async fn venue_for(
     asked: Option<&VenueId>,
     running: &Running,
     admin: &mut Admin,

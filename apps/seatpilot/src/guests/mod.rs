@@ -12,6 +12,8 @@ mod revoke;
 mod rows;
 mod seating;
 
+pub(crate) use dice::Dice;
 pub use generate::{GuestPlan, generate};
+pub(crate) use import::venue_for;
 pub use line::{GuestLine, Ticket};
 pub use seating::{Block, Seating, Seats};

@@ -8,6 +8,7 @@ mod guests;
 mod kpis;
 mod migrations;
 mod roles;
+mod turnout;
 mod venues;
 
 use seatpilot_domain_model::TenantId;
@@ -24,6 +25,7 @@ pub use guests::{GuestRow, Imported, Revoked};
 pub use kpis::{CheckinKpi, DoorToSeatKpi};
 pub use migrations::{MIGRATIONS, Migration};
 pub use roles::SERVICE_ROLES;
+pub use turnout::Turnout;
 
 /// Why an operator's act failed.
 #[derive(Debug, thiserror::Error)]
