@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use crate::{Channel, FaultCode, SeatId, SectionId, SignId, TableId, TenantId};
+use crate::{Channel, FaultCode, SeatId, SectionId, SignId, TableId, TenantId, TraceParent};
 
 /// Over this a door-to-seat time is an outlier: stored and counted, kept out of histogram and KPI.
 pub const OUTLIER_AFTER_SECONDS: f64 = 900.0;
@@ -59,6 +59,8 @@ pub struct ArrivalPing {
     pub arrived_at: Option<Timestamp>,
     /// The server's time.
     pub received_at: Timestamp,
+    /// The trace of the ping's request, where somebody may look for it: kept in the event.
+    pub trace: Option<TraceParent>,
 }
 
 /// An arrival, as first answered.

@@ -7,7 +7,9 @@ use serde::{Deserialize, Deserializer};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::{Channel, DoorId, EventId, FaultCode, Profile, SeatId, SectionId, TableId, TenantId, VenueId};
+use crate::{
+    Channel, DoorId, EventId, FaultCode, Profile, SeatId, SectionId, TableId, TenantId, TraceParent, VenueId,
+};
 
 /// Largest party on one ticket.
 pub const PARTY_SIZE_MAX: u8 = 50;
@@ -119,6 +121,8 @@ pub struct CheckIn {
     pub checked_in_at: Timestamp,
     /// When the request's head was read, on the monotonic clock: the telemetry's `latency_ms` counts from here.
     pub received: Instant,
+    /// The trace of the request, where somebody may look for it: kept with the session and in the event.
+    pub trace: Option<TraceParent>,
 }
 
 /// An admitted guest, as first answered.

@@ -14,6 +14,7 @@ pub mod member;
 mod outcome;
 pub mod strict_json;
 mod time;
+mod trace_parent;
 mod vocabulary;
 
 pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
@@ -33,4 +34,5 @@ pub use id::{
 };
 pub use outcome::{CountedOnly, Outcome, RejectReason};
 pub use time::{InvalidTime, parse_rfc3339};
+pub use trace_parent::{Hex, InvalidTraceParent, TraceParent};
 pub use vocabulary::{Channel, Lang, Profile, Stage, UnknownWord, View};

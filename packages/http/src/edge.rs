@@ -1,21 +1,24 @@
 //! What happens to every request before its handler and to every answer after it.
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use actix_web::{
     Error, HttpMessage as _, HttpResponse,
     body::{BoxBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::{
-        ConnectionType, StatusCode,
+        ConnectionType, Method, StatusCode,
         header::{self, HeaderMap, HeaderName, HeaderValue},
     },
     middleware::Next,
     web::Data,
 };
-use seatpilot_domain_model::{Fault, FaultCode};
+use seatpilot_domain_model::{Fault, FaultCode, TraceParent};
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{Clock, Shutdown, TraceParent};
+use seatpilot_runtime::{
+    Clock, Shutdown,
+    traces::{self, Answered, Tracer},
+};
 use tracing::Instrument as _;
 
 use crate::{
@@ -23,6 +26,7 @@ use crate::{
     probes::QUIET,
     problem::{PROBLEM_JSON, Problem, fault_of_status, status_of},
     request::{Caller, RequestContext, RequestId},
+    slow::{self, SlowLines},
 };
 
 /// Most headers of a request, and most bytes in them. actix' own bounds are 96 and 128 KiB.
@@ -37,6 +41,9 @@ pub(crate) struct Edge {
     pub(crate) clock: Clock,
     pub(crate) shutdown: Shutdown,
     pub(crate) metrics: Arc<Metrics>,
+    /// Where traces go, where they go anywhere.
+    pub(crate) tracer: Option<Tracer>,
+    pub(crate) slow: SlowLines,
 }
 
 /// The one middleware.
@@ -50,30 +57,40 @@ pub(crate) async fn edge(
         pace.request_came();
     }
     let id = RequestId::of(request.headers(), &edge.clock);
-    let trace = trace(request.headers());
+    let sent = sent_trace(request.headers());
+    let (trace, traced) = match &edge.tracer {
+        Some(tracer) => tracer.begin(sent, began),
+        None => (traces::continued(sent), None),
+    };
+    let kept_trace = (sent.is_some() || traced.is_some()).then_some(trace);
     let span = tracing::info_span!("request", request_id = id.as_str(), trace_id = %trace.trace_id());
-    request.extensions_mut().insert(RequestContext { id: id.clone(), began, trace });
-    async move {
+    request.extensions_mut().insert(RequestContext { id: id.clone(), began, trace, kept_trace });
+    let served = async {
         let response = match refuse(request.headers()) {
             Some(fault) => request.into_response(HttpResponse::from_error(Problem::from(fault))),
             None => next.call(request).await?.map_into_boxed_body(),
         };
-        let response = finish(response, &id, &edge);
-        account(&response, began, &edge);
-        Ok(response)
+        let response = finish(response, &id, &trace, &edge);
+        let route = account(&response, began, &trace, &edge);
+        Ok::<_, Error>((response, route))
     }
-    .instrument(span)
-    .await
+    .instrument(span);
+    let (response, route) = match &traced {
+        Some(request) => traces::within(request, served).await,
+        None => served.await,
+    }?;
+    if let Some(traced) = traced {
+        traced.end(answered(&response, route));
+    }
+    Ok(response)
 }
 
-/// The sender's trace, continued, or a new one. Two `traceparent` headers are as good as none (W3C).
-fn trace(headers: &HeaderMap) -> TraceParent {
+/// The sender's trace. Two `traceparent` headers are as good as none (W3C).
+fn sent_trace(headers: &HeaderMap) -> Option<TraceParent> {
     let mut sent = headers.get_all("traceparent");
     match (sent.next().and_then(|value| value.to_str().ok()), sent.next()) {
-        (Some(parent), None) => {
-            parent.parse::<TraceParent>().map_or_else(|_| TraceParent::root(), |parent| parent.child())
-        }
-        _ => TraceParent::root(),
+        (Some(parent), None) => parent.parse().ok(),
+        _ => None,
     }
 }
 
@@ -92,14 +109,19 @@ fn refuse(headers: &HeaderMap) -> Option<Fault> {
 }
 
 /// Every answer has the request's id, and every error is a problem document.
-fn finish(response: ServiceResponse<BoxBody>, id: &RequestId, edge: &Edge) -> ServiceResponse<BoxBody> {
+fn finish(
+    response: ServiceResponse<BoxBody>,
+    id: &RequestId,
+    trace: &TraceParent,
+    edge: &Edge,
+) -> ServiceResponse<BoxBody> {
     let (request, mut response) = response.into_parts();
     if let Some(problem) = response.error().and_then(|error| error.as_error::<Problem>()) {
-        log(problem.fault());
+        log(problem.fault(), trace, edge);
         response = problem.answer(id.as_str());
     } else if is_foreign_error(&response) {
         let fault = fault_of_status(response.status());
-        log(&fault);
+        log(&fault, trace, edge);
         response = Problem::from(fault).answer(id.as_str());
     }
     let closing = edge.shutdown.is_draining() || leaves_body_unread(response.status());
@@ -147,37 +169,74 @@ fn leaves_body_unread(status: StatusCode) -> bool {
 
 /// Logs what is ours, once, with its cause. Shed and not-ready answers are only counted: under load there
 /// would be thousands of lines that say the same.
-fn log(fault: &Fault) {
+fn log(fault: &Fault, trace: &TraceParent, edge: &Edge) {
     let code = fault.code();
     match code {
-        FaultCode::Overloaded | FaultCode::NotReady => {}
+        FaultCode::Overloaded => edge.metrics.http().count_overloaded(),
+        FaultCode::NotReady => {}
         _ if status_of(code).is_server_error() => {
             let error = fault as &dyn std::error::Error;
-            tracing::error!(code = code.as_str(), error, "request failed");
+            tracing::error!(code = code.as_str(), trace_id = %trace.trace_id(), error, "request failed");
         }
         _ => {}
     }
 }
 
-/// Metric and access line.
-fn account(response: &ServiceResponse<BoxBody>, began: Instant, edge: &Edge) {
-    let elapsed = edge.clock.monotonic().saturating_duration_since(began);
+/// Metric and access line. Returns the template of the route.
+fn account(
+    response: &ServiceResponse<BoxBody>,
+    began: Instant,
+    trace: &TraceParent,
+    edge: &Edge,
+) -> Cow<'static, str> {
+    let now = edge.clock.monotonic();
+    let elapsed = now.saturating_duration_since(began);
     let request = response.request();
-    let route = request.match_pattern();
+    let matched = request.match_pattern();
     let status = response.status().as_u16();
     let method = request.method().as_str();
-    edge.metrics.http().observe(method, route.as_deref(), status, elapsed.as_secs_f64());
+    edge.metrics.http().observe(method, matched.as_deref(), status, elapsed.as_secs_f64());
 
     let extensions = request.extensions();
     let caller = extensions.get::<Caller>();
     let tenant = caller.map(|caller| caller.tenant.as_str());
     let caller = caller.map(|caller| &*caller.id);
     // The template, never the path: a path may carry what a log must not.
-    let route = route.as_deref().unwrap_or("unmatched");
+    let template = matched.map_or(Cow::Borrowed("unmatched"), Cow::Owned);
+    let route = &*template;
     let ms = (elapsed.as_secs_f64() * 1e5).round() / 1e2;
     if QUIET.contains(&route) {
         tracing::debug!(method, route, status, ms, tenant, caller, "served");
-    } else {
-        tracing::info!(method, route, status, ms, tenant, caller, "served");
+        return template;
+    }
+    tracing::info!(method, route, status, ms, tenant, caller, "served");
+    if elapsed >= slow::SLOW
+        && let Some(unsaid) = edge.slow.may_speak(now)
+    {
+        let trace_id = trace.trace_id();
+        tracing::warn!(method, route, status, ms, tenant, %trace_id, unsaid, "slow request");
+    }
+    template
+}
+
+/// What a trace says of an answer.
+fn answered(response: &ServiceResponse<BoxBody>, route: Cow<'static, str>) -> Answered {
+    let request = response.request();
+    let tenant = request.extensions().get::<Caller>().map(|caller| caller.tenant.clone());
+    let method = known_method(request.method());
+    Answered { method, route, status: response.status().as_u16(), tenant }
+}
+
+/// A method of HTTP's own: another one is the sender's text, which a trace must not carry.
+fn known_method(method: &Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
+        "DELETE" => "DELETE",
+        "OPTIONS" => "OPTIONS",
+        _ => "_OTHER",
     }
 }

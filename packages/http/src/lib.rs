@@ -27,6 +27,7 @@ mod rate;
 mod request;
 mod routes;
 mod server;
+mod slow;
 
 pub use answer::{Answer, Success};
 pub use body::{BODY_DEADLINE, read_body};

@@ -3,8 +3,8 @@
 use std::{fmt, future::Ready, sync::Arc, time::Instant};
 
 use actix_web::{FromRequest, HttpMessage as _, HttpRequest, dev::Payload, http::header::HeaderMap};
-use seatpilot_domain_model::{Fault, TenantId};
-use seatpilot_runtime::{Clock, TraceParent};
+use seatpilot_domain_model::{Fault, TenantId, TraceParent};
+use seatpilot_runtime::Clock;
 
 use crate::problem::Problem;
 
@@ -56,6 +56,9 @@ pub struct RequestContext {
     pub began: Instant,
     /// Its trace, continued by a span of ours.
     pub trace: TraceParent,
+    /// The same where somebody may look for it, so that it is worth keeping with what the request stores: its sender
+    /// sent one, or it is recorded here.
+    pub kept_trace: Option<TraceParent>,
 }
 
 impl FromRequest for RequestContext {

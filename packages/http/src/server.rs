@@ -10,8 +10,11 @@ use std::{
 use actix_http::{HttpServiceBuilder, KeepAlive};
 use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service, map_config};
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web::Data};
-use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{Clock, Readiness, ServiceConfig, Shutdown};
+use seatpilot_metrics_api::{Metrics, SpanReading};
+use seatpilot_runtime::{
+    Clock, Readiness, ServiceConfig, Shutdown,
+    traces::{Exporter, Tracer},
+};
 
 use tokio::net::{TcpSocket, TcpStream};
 
@@ -20,6 +23,7 @@ use crate::{
     edge::{Edge, edge as edge_of_every_request},
     probes::{self, Probes},
     routes::Routes,
+    slow::SlowLines,
 };
 
 /// How long the head of a request may take.
@@ -35,6 +39,8 @@ const CONNECTIONS_MAX: usize = 8_192;
 const BACKLOG: u32 = 1_024;
 /// How long requests under way may take after the drain. With the pause before it, under 15 s in all.
 const IN_FLIGHT_SECONDS: u64 = 8;
+/// How long the last traces may take to their collector: with the two before it, still under 14.5 s.
+const LAST_TRACES_MAX: Duration = Duration::from_secs(1);
 
 /// What a server is made of.
 #[derive(Debug)]
@@ -62,6 +68,7 @@ pub struct Server {
     shutdown: Shutdown,
     readiness: Readiness,
     drain: Duration,
+    traces: Option<Exporter>,
 }
 
 /// The address cannot be listened on.
@@ -113,10 +120,18 @@ impl Server {
             all
         };
         metrics.http().add_routes(all_routes().series());
-        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics });
 
         let bound = listen(wanted).map_err(|error| BindError::new(service, wanted, &error))?;
         let address = bound.local_addr().unwrap_or(wanted);
+        let (tracer, traces) = Tracer::start(&config.service_name, version, &config.traces, &clock).unzip();
+        if let Some(tracer) = tracer.clone() {
+            metrics.watch_traces(move || {
+                let counts = tracer.counts();
+                SpanReading { sent: counts.sent, dropped: counts.dropped }
+            });
+        }
+        let slow = SlowLines::default();
+        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics, tracer, slow });
         let builder = actix_server::Server::build()
             .max_concurrent_connections(CONNECTIONS_MAX)
             .shutdown_timeout(IN_FLIGHT_SECONDS)
@@ -159,7 +174,7 @@ impl Server {
             .map_err(|error| BindError::new(service, wanted, &error))?
             .run();
 
-        Ok(Self { inner, address, shutdown, readiness, drain })
+        Ok(Self { inner, address, shutdown, readiness, drain, traces })
     }
 
     /// The address that was bound, with the port that was found where 0 was asked for.
@@ -183,8 +198,18 @@ impl Server {
     ///
     /// # Errors
     /// The server ended by itself.
-    pub async fn run(self) -> io::Result<()> {
-        let Self { inner, address, shutdown, readiness, drain } = self;
+    pub async fn run(mut self) -> io::Result<()> {
+        let traces = self.traces.take();
+        let ended = self.serve().await;
+        // Whoever traces wants the last requests above all.
+        if let Some(traces) = traces {
+            traces.end(LAST_TRACES_MAX).await;
+        }
+        ended
+    }
+
+    async fn serve(self) -> io::Result<()> {
+        let Self { inner, address, shutdown, readiness, drain, traces: _ } = self;
         tracing::info!(%address, "listening");
         let handle = inner.handle();
         tokio::pin!(inner);

@@ -11,8 +11,9 @@ use seatpilot_domain_model::TenantId;
 
 use crate::{
     ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KpiMetrics, OTHER, PoolReading,
-    RefresherMetrics, SeatingMetrics, StoreKind, TENANTS_MAX, WriterMetrics, families,
+    RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, WriterMetrics, families,
     store::{PoolCollector, StoreInfo, WriterFamilies},
+    traces::SpanCollector,
 };
 
 /// The content type of [`Metrics::render`].
@@ -36,6 +37,7 @@ pub struct Metrics {
     store: OnceLock<StoreInfo>,
     writers: OnceLock<WriterFamilies>,
     pools: OnceLock<PoolCollector>,
+    traces: OnceLock<()>,
 }
 
 impl Metrics {
@@ -68,6 +70,7 @@ impl Metrics {
             store: OnceLock::new(),
             writers: OnceLock::new(),
             pools: OnceLock::new(),
+            traces: OnceLock::new(),
         }
     }
 
@@ -162,6 +165,11 @@ impl Metrics {
     /// Shows a connection pool, by its name; it is read at each scrape.
     pub fn watch_pool(&self, name: &'static str, read: impl Fn() -> PoolReading + Send + Sync + 'static) {
         self.pools.get_or_init(|| PoolCollector::register(&self.registry)).watch(name, read);
+    }
+
+    /// Shows the exporter of traces; it is read at each scrape. Once a process.
+    pub fn watch_traces(&self, read: impl Fn() -> SpanReading + Send + Sync + 'static) {
+        self.traces.get_or_init(|| SpanCollector::register(&self.registry, read));
     }
 
     /// Everything, in Prometheus' text format ([`CONTENT_TYPE`]).

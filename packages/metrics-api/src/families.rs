@@ -109,4 +109,8 @@ declare! {
 
     /// Requests that wait for a connection of a pool.
     DB_POOL_WAITING = Gauge "seatpilot_db_pool_waiting" ["pool"];
+
+    /// Spans that the collector of traces took (sent) or that were lost on the way (dropped), where a process exports
+    /// traces.
+    TRACE_SPANS_TOTAL = Counter "seatpilot_trace_spans_total" ["outcome"];
 }

@@ -24,6 +24,7 @@ mod sliding;
 mod store;
 mod summary;
 mod tenant;
+mod traces;
 
 pub use arrival::ArrivalMetrics;
 pub use checkin::{CheckinMetrics, CheckinSeries};
@@ -36,3 +37,4 @@ pub use refresher::{Backlog, RefreshedAs, RefresherMetrics};
 pub use seating::{Assigned, SeatingMetrics};
 pub use store::{PoolReading, StoreKind, WriterMetrics};
 pub use tenant::{OTHER, TENANTS_MAX};
+pub use traces::SpanReading;

@@ -12,6 +12,7 @@ use crate::{
     environment::Environment,
     logging::LogConfig,
     secret::{SecretBytes, SecretString},
+    traces::TraceConfig,
     variable,
 };
 
@@ -67,6 +68,8 @@ pub struct ServiceConfig {
     pub drain: Duration,
     /// Logs.
     pub log: LogConfig,
+    /// Traces.
+    pub traces: TraceConfig,
 }
 
 impl ServiceConfig {
@@ -84,6 +87,7 @@ impl ServiceConfig {
             deployment: Deployment::read(env),
             drain: Duration::from_millis(env.integer(&variable::SEATPILOT_DRAIN_MS, 0..=5_000, 5_000)),
             log: LogConfig::read(env),
+            traces: TraceConfig::read(env),
         }
     }
 }

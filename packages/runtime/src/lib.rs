@@ -2,7 +2,7 @@
 //!
 //! The only crate that reads the environment, and the only one that reads the time: everybody else is
 //! handed a [`Environment`], a [`Clock`], a [`Shutdown`], and can be tested with ones of his own. It knows
-//! nothing of HTTP and nothing of the database.
+//! nothing of the database, and of HTTP no more than a post to the collector of traces.
 
 mod admin_access;
 mod clock;
@@ -14,7 +14,7 @@ pub mod logging;
 mod readiness;
 mod secret;
 mod shutdown;
-mod trace_parent;
+pub mod traces;
 pub mod variable;
 
 pub use admin_access::AdminAccess;

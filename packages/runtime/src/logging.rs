@@ -32,7 +32,6 @@ use crate::{clock::Clock, environment::Environment, variable};
 pub struct LogConfig {
     filter: String,
     format: LogFormat,
-    otlp_endpoint: Option<String>,
 }
 
 /// How a line looks.
@@ -59,7 +58,6 @@ impl LogConfig {
                 &[("json", LogFormat::Json), ("pretty", LogFormat::Pretty)],
                 by_terminal,
             ),
-            otlp_endpoint: env.http_url(&variable::OTEL_EXPORTER_OTLP_ENDPOINT),
         }
     }
 }
@@ -74,7 +72,7 @@ pub fn init(service_name: &str, config: &LogConfig) {
         _ => filter,
     };
     let registry = tracing_subscriber::registry().with(filter);
-    let begun = match config.format {
+    let _ = match config.format {
         LogFormat::Json => {
             let format = JsonLine { service: service_name.to_owned(), clock: Clock::system() };
             let layer = tracing_subscriber::fmt::layer().fmt_fields(JsonFields::new()).event_format(format);
@@ -82,9 +80,6 @@ pub fn init(service_name: &str, config: &LogConfig) {
         }
         LogFormat::Pretty => registry.with(tracing_subscriber::fmt::layer().with_target(false)).try_init(),
     };
-    if begun.is_ok() && config.otlp_endpoint.is_some() {
-        tracing::warn!("OTEL_EXPORTER_OTLP_ENDPOINT is set, but this version does not export traces");
-    }
 }
 
 /// A line of JSON.

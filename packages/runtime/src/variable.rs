@@ -151,8 +151,18 @@ variables! {
         RUST_LOG = "", Open;
         /// `json` or `pretty`. Default: pretty on a terminal, else JSON.
         LOG_FORMAT = "json", Open;
-        /// OpenTelemetry collector. Checked, but not sent to in this version; the start says so.
-        OTEL_EXPORTER_OTLP_ENDPOINT = "", Open;
+        /// OpenTelemetry collector that traces are sent to, as OTLP over HTTP with protobuf: to this address and
+        /// `/v1/traces`. Default: none, and nothing is traced.
+        OTEL_EXPORTER_OTLP_ENDPOINT = "http://127.0.0.1:4318", Open;
+        /// The whole address for traces, where it is another; wins where both are set.
+        OTEL_EXPORTER_OTLP_TRACES_ENDPOINT = "", Open;
+        /// Headers of each post to the collector, `name=value,name=value`, values percent-encoded.
+        OTEL_EXPORTER_OTLP_HEADERS = "", Secret;
+        /// Which traces are recorded: `parentbased_always_on` (default: the sender decides, and what nobody decided is
+        /// recorded), `parentbased_always_off`, `parentbased_traceidratio`, `always_on`, `always_off`, `traceidratio`.
+        OTEL_TRACES_SAMPLER = "parentbased_always_on", Open;
+        /// The share that the two ratios record, 0 to 1. Default 1.
+        OTEL_TRACES_SAMPLER_ARG = "0.1", Open;
         /// Slack webhook of the alerts; read by Alertmanager's configuration, by no service.
         ALERT_SLACK_WEBHOOK = "", Secret;
     }

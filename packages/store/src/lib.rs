@@ -51,7 +51,7 @@ pub use crate::{
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "015";
+pub const MIN_SCHEMA_VERSION: &str = "017";
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

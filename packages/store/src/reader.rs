@@ -7,7 +7,10 @@ use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, R
 use futures_util::future::join4;
 use seatpilot_domain_model::{Submission, TenantId};
 use seatpilot_metrics_api::PoolReading;
-use seatpilot_runtime::{Readiness, ReadinessState};
+use seatpilot_runtime::{
+    Readiness, ReadinessState,
+    traces::{self, What},
+};
 use tokio_postgres::{NoTls, Row, types::ToSql};
 
 use crate::{Error, connection::Target};
@@ -60,11 +63,18 @@ impl Reader {
         if matches!(self.readiness.state(), ReadinessState::Degraded { .. }) {
             return Err(Error::Unreachable);
         }
-        Ok(self.pool.get().await?)
+        let wait = traces::step(What::PoolWait);
+        let object = self.pool.get().await;
+        wait.end(&object);
+        Ok(object?)
     }
 
     /// Runs a statement that goes through a look-up function and needs no claim.
-    pub(crate) async fn look_up(&self, sql: &str, values: &[&(dyn ToSql + Sync)]) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn look_up(
+        &self,
+        sql: &'static str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
         self.look_up_within(READ_MAX, sql, values).await
     }
 
@@ -72,15 +82,17 @@ impl Reader {
     pub(crate) async fn look_up_within(
         &self,
         max: Duration,
-        sql: &str,
+        sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
+        let step = traces::step(What::Statement(name_of(sql), None));
         let found = bounded(max, async {
             let statement = object.prepare_cached(sql).await?;
             object.query(&statement, values).await
         })
         .await;
+        step.end(&found);
         found.inspect_err(|_| discard(object))
     }
 
@@ -89,10 +101,11 @@ impl Reader {
     pub(crate) async fn claimed(
         &self,
         tenant: &TenantId,
-        sql: &str,
+        sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
+        let step = traces::step(What::Statement(name_of(sql), None));
         let found = bounded(READ_MAX, async {
             let claim = object.prepare_cached("select telemetry.claim($1)").await?;
             let statement = object.prepare_cached(sql).await?;
@@ -112,6 +125,7 @@ impl Reader {
             Ok(rows)
         })
         .await;
+        step.end(&found);
         found.inspect_err(|_| discard(object))
     }
 }
@@ -121,13 +135,20 @@ impl Reader {
     pub(crate) async fn bury_refused(&self, submission: &mut Submission) -> Result<usize, Error> {
         const SQL: &str = include_str!("../sql/event_refused.sql");
         let object = self.object().await?;
+        let step = traces::step(What::Statement(name_of(SQL), None));
         let buried = bounded(READ_MAX, async {
             let statement = object.prepare_cached(SQL).await?;
             crate::bury_refused(&object, &statement, submission).await
         })
         .await;
+        step.end(&buried);
         buried.inspect_err(|_| discard(object))
     }
+}
+
+/// The noun and verb in a statement's first line.
+fn name_of(sql: &'static str) -> &'static str {
+    sql.lines().next().and_then(|line| line.strip_prefix("-- ")).unwrap_or("unnamed")
 }
 
 /// A connection whose statement failed or never came back may be inside a transaction: it is not used again.

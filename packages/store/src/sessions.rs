@@ -4,6 +4,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use seatpilot_domain_model::{
     Admission, Arrival, ArrivalPing, ArrivalRefusal, CheckIn, Nonce, Refusal, ScanAnswer, TenantId,
+    TraceParent,
 };
 use seatpilot_runtime::Clock;
 use tokio_postgres::{Client, Row, Statement};
@@ -55,6 +56,7 @@ impl Batch for SessionCheckIn {
         let times: Vec<_> = rows.iter().map(|row| row.checked_in_at).collect();
         let waits_ms: Vec<_> =
             rows.iter().map(|row| now.saturating_duration_since(row.received).as_secs_f64() * 1e3).collect();
+        let traces = traces(rows, |row| row.trace.as_ref());
         let found = client
             .query(
                 statement,
@@ -73,6 +75,7 @@ impl Batch for SessionCheckIn {
                     &party_sizes,
                     &times,
                     &waits_ms,
+                    &traces,
                 ],
             )
             .await?;
@@ -128,6 +131,8 @@ pub enum ArriveAnswer {
         arrival: Arrival,
         /// Whether a used nonce was answered with its first outcome.
         replayed: bool,
+        /// The trace of the check-in, where it was kept and this ping or the nonce it repeats closed the session.
+        check_in_trace: Option<TraceParent>,
     },
     /// Not an arrival.
     Refused(ArrivalRefusal),
@@ -188,6 +193,7 @@ impl Batch for SessionArrive {
             rows.iter().map(|row| row.nonce.as_ref().map(|nonce| nonce.nonce.as_str())).collect();
         let bodies: Vec<_> =
             rows.iter().map(|row| row.nonce.as_ref().map(|nonce| nonce.body_sha256.as_slice())).collect();
+        let traces = traces(rows, |row| row.ping.trace.as_ref());
         let found = client
             .query(
                 statement,
@@ -206,6 +212,7 @@ impl Batch for SessionArrive {
                     &key_times,
                     &nonces,
                     &bodies,
+                    &traces,
                 ],
             )
             .await?;
@@ -234,6 +241,10 @@ fn arrive_answer(row: &Row) -> Result<ArriveAnswer, SendError> {
                 first: row.try_get("first")?,
             },
             replayed: row.try_get("nonce_replayed")?,
+            // Written by us only; a value that is none is worth no error to a guest who is seated.
+            check_in_trace: row
+                .try_get::<_, Option<&str>>("check_in_traceparent")?
+                .and_then(|text| text.parse().ok()),
         },
         "session_unknown" => ArriveAnswer::Refused(ArrivalRefusal::SessionUnknown),
         "table_mismatch" => ArriveAnswer::Refused(ArrivalRefusal::TableMismatch),
@@ -241,6 +252,14 @@ fn arrive_answer(row: &Row) -> Result<ArriveAnswer, SendError> {
         "nonce_reused" => ArriveAnswer::NonceReused,
         other => return Err(SendError::Shape(format!("session_arrive answered {other:?}"))),
     })
+}
+
+/// The traces of the rows as the statement takes them: nothing at all where no row has one.
+fn traces<'a, R>(rows: &[&'a R], trace: impl Fn(&'a R) -> Option<&'a TraceParent>) -> Vec<Option<String>> {
+    if rows.iter().all(|row| trace(row).is_none()) {
+        return Vec::new();
+    }
+    rows.iter().map(|row| trace(row).map(ToString::to_string)).collect()
 }
 
 /// Rows come back in any order; their ordinal says whose they are.

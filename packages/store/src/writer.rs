@@ -17,13 +17,14 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
 
 use seatpilot_domain_model::TenantId;
 use seatpilot_metrics_api::{Metrics, WriterMetrics};
+use seatpilot_runtime::traces::{self, Outcome, RequestTrace, Share, Step, What};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -122,6 +123,7 @@ impl<B: Batch> Writer<B> {
             batch,
             limits,
             metrics: OnceLock::new(),
+            batches: AtomicU64::new(0),
         });
         for _ in 0..limits.writers.max(1) {
             runtime.spawn(write(Arc::clone(&queue), target.clone()));
@@ -175,6 +177,8 @@ struct Queue<B: Batch> {
     batch: B,
     limits: Limits,
     metrics: OnceLock<WriterMetrics>,
+    /// How many statements were sent, by which requests that shared one are known in their traces.
+    batches: AtomicU64,
 }
 
 struct State<B: Batch> {
@@ -188,6 +192,45 @@ struct Waiting<B: Batch> {
     row: B::Row,
     key: u64,
     answer: oneshot::Sender<Result<B::Answer, Error>>,
+    /// Where the request's trace is told of the wait and of the statement; none where it is not recorded.
+    trace: Option<WaitTrace>,
+}
+
+/// The trace of a request that waits, told of what happened to its row by the task that writes it: the caller may
+/// have given up by then. A row that is dropped before it was sent has waited in vain.
+struct WaitTrace {
+    request: RequestTrace,
+    writer: &'static str,
+    /// Since when it waits; none once it was sent.
+    since: Option<Instant>,
+}
+
+impl WaitTrace {
+    fn of_this_request(writer: &'static str) -> Option<Self> {
+        traces::current().map(|request| Self { request, writer, since: Some(Instant::now()) })
+    }
+
+    /// Tells of one statement that the row was in.
+    fn sent(&mut self, share: Share, (began, ended): (Instant, Instant), outcome: Outcome) {
+        self.waited(began, Outcome::Done);
+        let what = What::Statement(self.writer, Some(share));
+        self.request.note(Step { what, began, ended, outcome });
+    }
+
+    fn waited(&mut self, until: Instant, outcome: Outcome) {
+        if let Some(began) = self.since.take() {
+            let what = What::BatchWait(self.writer);
+            self.request.note(Step { what, began, ended: until, outcome });
+        }
+    }
+}
+
+impl Drop for WaitTrace {
+    fn drop(&mut self) {
+        if self.since.is_some() {
+            self.waited(Instant::now(), Outcome::Failed);
+        }
+    }
 }
 
 impl<B: Batch> Queue<B> {
@@ -203,6 +246,7 @@ impl<B: Batch> Queue<B> {
         let bytes = B::bytes(&row);
         let key = B::key(&row);
         let (answer, answered) = oneshot::channel();
+        let trace = WaitTrace::of_this_request(B::NAME);
         {
             let mut state = self.state();
             if state.waiting.len() >= self.limits.queue_rows || state.bytes + bytes > self.limits.queue_bytes
@@ -210,7 +254,7 @@ impl<B: Batch> Queue<B> {
                 return Err(Error::Full(B::NAME));
             }
             state.bytes += bytes;
-            state.waiting.push_back(Waiting { row, key, answer });
+            state.waiting.push_back(Waiting { row, key, answer, trace });
         }
         self.wake.notify_one();
         Ok(answered)
@@ -373,16 +417,19 @@ async fn send_until_answered<B: Batch>(
     let mut parts = vec![(batch, 0_u8)];
     while let Some((mut part, resends)) = parts.pop() {
         let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
+        let batch = queue.batches.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
         let sent = tokio::time::timeout(
             STATEMENT_MAX,
             queue.batch.send(&connection.client, statement, tenant.as_str(), &rows),
         )
         .await;
+        let ended = Instant::now();
+        trace(&mut part, batch, (began, ended), &sent);
         let error = match sent {
             Ok(Ok(answers)) if answers.len() == part.len() => {
                 if let Some(metrics) = queue.metrics.get() {
-                    metrics.observe_flush(part.len(), began.elapsed().as_secs_f64());
+                    metrics.observe_flush(part.len(), ended.saturating_duration_since(began).as_secs_f64());
                 }
                 for (waiting, answer) in part.into_iter().zip(answers) {
                     let _ = waiting.answer.send(Ok(answer));
@@ -433,6 +480,20 @@ async fn send_until_answered<B: Batch>(
         }
     }
     true
+}
+
+/// Tells the traces of the rows of a statement, before anybody is answered.
+fn trace<B: Batch, T, E, Late>(
+    part: &mut [Waiting<B>],
+    batch: u64,
+    times: (Instant, Instant),
+    sent: &Result<Result<T, E>, Late>,
+) {
+    let share = Share { batch, rows: part.len() };
+    let outcome = if matches!(sent, Ok(Ok(_))) { Outcome::Done } else { Outcome::Failed };
+    for trace in part.iter_mut().filter_map(|waiting| waiting.trace.as_mut()) {
+        trace.sent(share, times, outcome);
+    }
 }
 
 fn answer_all<B: Batch>(part: Vec<Waiting<B>>, error: &Error) {

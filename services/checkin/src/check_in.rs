@@ -96,6 +96,7 @@ pub(crate) async fn check_in(
             party_size: scan.party_size,
             checked_in_at,
             received: context.began,
+            trace: context.kept_trace,
         })
         .await
         .map_err(Fault::from)?;

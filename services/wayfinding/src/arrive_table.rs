@@ -5,7 +5,8 @@ use actix_web::{
     web::{Data, Payload},
 };
 use seatpilot_domain_model::{ArrivalPing, ArrivalRefusal, Fault, FaultCode, Nonce, Place, TenantId};
-use seatpilot_http::{Answer, Problem, Success, parse_json, read_body};
+use seatpilot_http::{Answer, Problem, RequestContext, Success, parse_json, read_body};
+use seatpilot_runtime::traces;
 use seatpilot_store::ArriveAnswer;
 
 use crate::{
@@ -39,7 +40,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
 )]
 pub(crate) async fn arrive_table(
     request: HttpRequest,
-    request_id: seatpilot_http::RequestId,
+    context: RequestContext,
     payload: Payload,
     state: Data<State>,
 ) -> Result<Answer, Problem> {
@@ -58,7 +59,7 @@ pub(crate) async fn arrive_table(
     };
     let read = parse_json(&body).and_then(|ping: Ping| ping.place().map(|place| (ping, place)));
     match (read, nonce) {
-        (Ok((ping, place)), nonce) => arrive(&state, &tenant, nonce, &ping, place, &request_id).await,
+        (Ok((ping, place)), nonce) => arrive(&state, &tenant, nonce, &ping, place, &context).await,
         (Err(fault), None) => Err(fault.into()),
         // A used nonce is said before anything that is wrong with the body.
         (Err(fault), Some(nonce)) => {
@@ -84,7 +85,7 @@ async fn arrive(
     nonce: Option<Nonce>,
     ping: &Ping,
     place: Place,
-    request_id: &seatpilot_http::RequestId,
+    context: &RequestContext,
 ) -> Result<Answer, Problem> {
     let row = ArrivalPing {
         tenant: tenant.clone(),
@@ -95,13 +96,19 @@ async fn arrive(
         sign: ping.sign_id.clone(),
         arrived_at: ping.arrived_at,
         received_at: state.clock.now(),
+        trace: context.kept_trace,
     };
     match state.store.arrive(row, nonce).await.map_err(Fault::from)? {
-        ArriveAnswer::Seated { arrival, replayed } => {
+        ArriveAnswer::Seated { arrival, replayed, check_in_trace } => {
+            // Minutes lie between, and another device: a trace of its own, which points to the guest's first.
+            if let Some(check_in) = check_in_trace {
+                traces::link(check_in);
+            }
             if arrival.first && !replayed {
                 let walk = arrival.door_to_seat();
                 state.metrics.observe(tenant, arrival.channel, walk.seconds());
                 if walk.is_outlier() {
+                    let request_id = &context.id;
                     tracing::info!(%request_id, session_id = %arrival.session_id, "a door-to-seat time over 15 min");
                 }
             }

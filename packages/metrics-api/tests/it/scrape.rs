@@ -119,4 +119,5 @@ pub(crate) fn fill(metrics: &Metrics) {
     metrics.set_store(StoreKind::Postgres);
     metrics.writer("checkin", || 0);
     metrics.watch_pool("main", Default::default);
+    metrics.watch_traces(Default::default);
 }

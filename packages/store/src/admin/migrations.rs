@@ -37,6 +37,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "013" "telemetry_retain",
     "014" "ops_schema_version",
     "015" "telemetry_backlog",
+    "017" "ops_session_trace",
 };
 
 /// The ledger as the Supabase CLI makes it.

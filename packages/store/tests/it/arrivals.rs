@@ -28,6 +28,7 @@ fn ping(evening: &Evening, session_id: Uuid) -> ArrivalPing {
         sign: Some("sign-1".parse().unwrap()),
         arrived_at: None,
         received_at: now(),
+        trace: None,
     }
 }
 
@@ -53,7 +54,7 @@ async fn the_first_ping_closes_the_time_and_every_later_one_hears_it() {
     let arrivals: Vec<_> = answers
         .into_iter()
         .map(|answer| match answer.unwrap() {
-            ArriveAnswer::Seated { arrival, replayed: false } => arrival,
+            ArriveAnswer::Seated { arrival, replayed: false, .. } => arrival,
             other => panic!("{other:?}"),
         })
         .collect();
@@ -135,9 +136,12 @@ async fn a_signed_ping_uses_its_nonce_up_only_when_it_is_an_arrival() {
     let unknown = store.arrive(ping(&evening, Uuid::now_v7()), signed.clone()).await.unwrap();
     assert_eq!(unknown, ArriveAnswer::Refused(ArrivalRefusal::SessionUnknown));
     let first = store.arrive(ping(&evening, session), signed.clone()).await.unwrap();
-    assert!(matches!(&first, ArriveAnswer::Seated { arrival, replayed: false } if arrival.first));
+    assert!(matches!(&first, ArriveAnswer::Seated { arrival, replayed: false, .. } if arrival.first));
     let again = store.arrive(ping(&evening, session), signed.clone()).await.unwrap();
-    assert!(matches!(&again, ArriveAnswer::Seated { arrival, replayed: true } if arrival.first), "{again:?}");
+    assert!(
+        matches!(&again, ArriveAnswer::Seated { arrival, replayed: true, .. } if arrival.first),
+        "{again:?}"
+    );
     let mut other = signed.unwrap();
     other.body_sha256 = [2; 32];
     assert_eq!(store.arrive(ping(&evening, session), Some(other)).await.unwrap(), ArriveAnswer::NonceReused);

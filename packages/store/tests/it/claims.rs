@@ -73,6 +73,7 @@ async fn two_evenings() -> Evening {
             sign: None,
             arrived_at: None,
             received_at: now(),
+            trace: None,
         };
         let key_id = format!("{tenant}_gate_01");
         let arrival = arrivals.arrive(ping, Some(nonce(&key_id, "arrival"))).await.unwrap();

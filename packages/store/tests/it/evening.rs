@@ -70,6 +70,7 @@ impl Evening {
             party_size: None,
             checked_in_at: now(),
             received: Instant::now(),
+            trace: None,
         }
     }
 }

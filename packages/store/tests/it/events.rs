@@ -175,6 +175,7 @@ async fn a_nonce_that_a_ping_used_up_is_reused_for_events_and_the_other_way_roun
         sign: None,
         arrived_at: None,
         received_at: now(),
+        trace: None,
     };
     // The same bytes, key, second and nonce at both doors: Standard Webhooks signs no path.
     let first = submission(&evening, "ping-first", "{}");

@@ -96,6 +96,7 @@ impl Sign {
             party_size: None,
             checked_in_at: clock.now() - SignedDuration::from_secs(seconds_ago),
             received: clock.monotonic(),
+            trace: None,
         };
         match self.gate.check_in(scan).await.unwrap() {
             ScanAnswer::Admitted(admission) => admission.session_id,
