@@ -9,6 +9,7 @@ mod clock;
 mod config;
 mod environment;
 mod exit;
+mod fault_points;
 mod invocation;
 pub mod logging;
 mod readiness;
@@ -25,6 +26,7 @@ pub use config::{
 };
 pub use environment::{ConfigFault, ConfigFaults, Environment};
 pub use exit::{Failure, Process, UsageError, main_exit, run_service};
+pub use fault_points::FaultPoints;
 pub use invocation::service_main;
 pub use readiness::{Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};

@@ -171,6 +171,9 @@ variables! {
         SEATPILOT_PG_BIN = "", Open;
         /// Folder with the venues that the tests run on. Default: the built-in one only.
         SEATPILOT_VENUES = "", Open;
+        /// `on` lets an administrator make a stage of check-ins slow (`PUT /admin/faults/stage-delay`), to see an alert
+        /// fire. Default `off`; refused where `SEATPILOT_ENV` is `production`.
+        FAULT_POINTS = "off", Open;
         /// `1` writes files that a test keeps current (OpenAPI, `.env.example`) instead of comparing them.
         UPDATE = "", Open;
     }

@@ -73,9 +73,11 @@ pub(crate) async fn check_in(
         .into());
     }
     let checked_in_at = checked_in_at(scan.scanned_at, state.clock.now())?;
+    hold(&state, &device, Stage::Parse).await;
     stages.end(Stage::Parse, state.clock.monotonic());
 
     permit(&state, &device, &scan).await?;
+    hold(&state, &device, Stage::Lookup).await;
     stages.end(Stage::Lookup, state.clock.monotonic());
 
     let ticket = scan.ticket.hash();
@@ -100,11 +102,19 @@ pub(crate) async fn check_in(
         })
         .await
         .map_err(Fault::from)?;
+    hold(&state, &device, Stage::Persist).await;
     stages.end(Stage::Persist, state.clock.monotonic());
 
     let answered = answer_of(&state, &device, &scan, &answer);
     observe(&state, &device, &scan, &answer, &stages);
     answered
+}
+
+/// Takes longer where an administrator asked for it; see [`crate::fault_point`].
+async fn hold(state: &State, device: &Device, stage: Stage) {
+    if let Some(point) = &state.fault_point {
+        point.hold(&device.tenant, stage).await;
+    }
 }
 
 async fn device(state: &State, request: &HttpRequest) -> Result<Arc<Device>, Fault> {

@@ -1,6 +1,8 @@
 //! What the environment says.
 
-use seatpilot_runtime::{DatabaseConfig, Environment, ServiceConfig, ServiceDefaults};
+use seatpilot_runtime::{
+    AdminAccess, DatabaseConfig, Environment, FaultPoints, ServiceConfig, ServiceDefaults,
+};
 
 /// The configuration of `checkin`.
 #[derive(Debug, Clone)]
@@ -9,6 +11,8 @@ pub struct Config {
     pub service: ServiceConfig,
     /// The database, as role `seatpilot_checkin`.
     pub database: DatabaseConfig,
+    /// Who may inject faults; none where nobody may, and then the routes do not exist.
+    pub fault_points: Option<AdminAccess>,
 }
 
 impl Config {
@@ -17,6 +21,11 @@ impl Config {
 
     /// Reads it; faults are kept in the environment.
     pub fn read(env: &mut Environment) -> Self {
-        Self { service: ServiceConfig::read(env, Self::DEFAULTS), database: DatabaseConfig::required(env) }
+        let service = ServiceConfig::read(env, Self::DEFAULTS);
+        let fault_points = match FaultPoints::read(env, service.deployment) {
+            FaultPoints::Off => None,
+            FaultPoints::On => Some(AdminAccess::read(env, service.deployment)),
+        };
+        Self { service, database: DatabaseConfig::required(env), fault_points }
     }
 }

@@ -5,23 +5,29 @@
 
 mod check_in;
 mod config;
+mod fault_point;
 mod openapi;
 mod state;
 mod wire;
 
 use std::sync::Arc;
 
-use seatpilot_http::{Routes, ServeOptions, Server, Success};
+use seatpilot_domain_model::AdminAction;
+use seatpilot_http::{
+    Routes, ServeOptions, Server, Success,
+    admin::{AdminGuard, AdminGuardSettings, Database},
+};
 use seatpilot_metrics_api::Metrics;
 use seatpilot_runtime::{
-    Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging, variable,
+    AdminAccess, Clock, ConfigFaults, Failure, Process, Readiness, ServiceConfig, Shutdown, StoreKind,
+    logging, variable,
 };
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 pub use config::Config;
 pub use openapi::document as openapi_document;
 
-use crate::state::State;
+use crate::{fault_point::FaultPoint, state::State};
 
 /// Connections of the reading pool: devices and places, all of them cached.
 const POOL_SIZE: usize = 4;
@@ -56,7 +62,9 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
     })
     .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
     store.observe(&metrics);
-    let state = Arc::new(State::new(store, &metrics, clock.clone()));
+    let injected = config.fault_points.map(|access| faults(access, &config.service, &clock)).transpose()?;
+    let point = injected.as_ref().map(|(point, _)| Arc::clone(point));
+    let state = Arc::new(State::new(store, &metrics, clock.clone(), point));
     let options = ServeOptions {
         config: config.service,
         version: env!("CARGO_PKG_VERSION"),
@@ -68,5 +76,30 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
     };
     Ok(Server::bind(options, move |routes: &mut Routes| {
         routes.state(Arc::clone(&state)).post("/api/checkin/success", Success::Created, check_in::check_in);
+        if let Some((point, guard)) = &injected {
+            let path = "/admin/faults/stage-delay";
+            routes
+                .state(Arc::clone(point))
+                .guarded(guard)
+                .put(path, AdminAction::InjectFaults, fault_point::delay)
+                .delete(path, AdminAction::InjectFaults, fault_point::lift);
+        }
     })?)
+}
+
+/// What makes scans slow on purpose, and who stands before it.
+fn faults(
+    access: AdminAccess,
+    config: &ServiceConfig,
+    clock: &Clock,
+) -> Result<(Arc<FaultPoint>, Arc<AdminGuard>), Failure> {
+    tracing::warn!("FAULT_POINTS is on: administrators may make check-ins slow");
+    let guard = AdminGuard::new(AdminGuardSettings {
+        access,
+        deployment: config.deployment,
+        database: Database::Present,
+        clock: clock.clone(),
+    })
+    .map_err(|fault| ConfigFaults::of(&variable::SUPABASE_JWKS_URL, fault.to_string()))?;
+    Ok((Arc::new(FaultPoint::new(clock.clone())), Arc::new(guard)))
 }

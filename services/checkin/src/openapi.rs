@@ -5,7 +5,7 @@ use utoipa::OpenApi;
 #[derive(OpenApi)]
 #[openapi(
     info(description = "Admits a ticket exactly once and answers with seat and way."),
-    paths(crate::check_in::check_in)
+    paths(crate::check_in::check_in, crate::fault_point::delay, crate::fault_point::lift)
 )]
 struct Document;
 

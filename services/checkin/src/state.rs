@@ -8,6 +8,8 @@ use seatpilot_runtime::Clock;
 use seatpilot_store::Store;
 use uuid::Uuid;
 
+use crate::fault_point::FaultPoint;
+
 /// Scans under way; half of what the writer's queue holds, so that a scan that was let in finds room there.
 const SCANS_MAX: usize = 2_048;
 /// Unknown tickets that a device may send within [`UNKNOWN_TICKETS_WINDOW`]: somebody guesses.
@@ -22,10 +24,17 @@ pub(crate) struct State {
     pub(crate) scans: InFlight,
     /// By device.
     pub(crate) unknown_tickets: WindowLimiter<Uuid>,
+    /// None but where faults may be injected.
+    pub(crate) fault_point: Option<Arc<FaultPoint>>,
 }
 
 impl State {
-    pub(crate) fn new(store: Store, metrics: &Metrics, clock: Clock) -> Self {
+    pub(crate) fn new(
+        store: Store,
+        metrics: &Metrics,
+        clock: Clock,
+        fault_point: Option<Arc<FaultPoint>>,
+    ) -> Self {
         Self {
             store,
             metrics: metrics.checkin(),
@@ -37,6 +46,7 @@ impl State {
                 clock.clone(),
             ),
             clock,
+            fault_point,
         }
     }
 }

@@ -54,13 +54,18 @@ impl Door {
     }
 
     pub(crate) async fn of(evening: Evening) -> Self {
-        let (url, shutdown) = serve(&evening).await;
+        Self::told(evening, &[]).await
+    }
+
+    /// One whose process is told more than where its database is.
+    pub(crate) async fn told(evening: Evening, variables: &[(&str, &str)]) -> Self {
+        let (url, shutdown) = serve(&evening, variables).await;
         Self { evening, url, client: reqwest::Client::new(), shutdown }
     }
 
     /// Another instance on the same database.
     pub(crate) async fn second_instance(&self) -> (String, Shutdown) {
-        serve(&self.evening).await
+        serve(&self.evening, &[]).await
     }
 
     pub(crate) fn scan(&self, n: usize) -> Value {
@@ -109,10 +114,10 @@ impl Drop for Door {
     }
 }
 
-async fn serve(evening: &Evening) -> (String, Shutdown) {
+async fn serve(evening: &Evening, variables: &[(&str, &str)]) -> (String, Shutdown) {
     let database = evening.db.url_as("seatpilot_checkin");
-    let environment =
-        Environment::of([("DATABASE_URL", database.as_str()), ("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")]);
+    let own = [("DATABASE_URL", database.as_str()), ("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")];
+    let environment = Environment::of(own.iter().chain(variables).copied());
     let config = environment.read(Config::read).unwrap();
     let shutdown = Shutdown::manual();
     let server = bind(config, Clock::system(), shutdown.clone()).unwrap();

@@ -4,6 +4,7 @@
 
 mod admission;
 mod door;
+mod fault_point;
 mod openapi;
 mod refusal;
 mod replay;
