@@ -3,7 +3,9 @@
 use clap::{Parser, Subcommand};
 use seatpilot_runtime::Clock;
 
-use crate::{device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up, venue};
+use crate::{
+    billing, device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up, venue,
+};
 
 /// SeatPilot: guests from ticket to seat.
 ///
@@ -32,14 +34,23 @@ pub enum Command {
     /// The guests are made up, in an event of their own; lists that you loaded are not touched. They come as people do:
     /// a rush before the curtain, late ones, wrong doors, copied tickets, lost answers, slow walkers. Every answer, and
     /// at the end the database, is held against the plan: exit 1 where they differ.
-    #[command(after_help = "The evening's 140 minutes are played in --minutes; walks keep their real length, for gates \
+    #[command(
+        after_help = "The evening's 140 minutes are played in --minutes; walks keep their real length, for gates \
         say\nin scanned_at that a guest came earlier.\n\n\
         Examples:\n  seatpilot simulate --guests 300 --minutes 5\n  \
-        seatpilot simulate --guests 72000 --minutes 60 --seed 7 --json")]
+        seatpilot simulate --guests 72000 --minutes 60 --seed 7 --json"
+    )]
     Simulate(simulate::Args),
-    /// Bring the database's schema up to date.
-    #[command(after_help = "Example:\n  DATABASE_URL=postgres://… seatpilot migrate")]
-    Migrate,
+    /// Watch the night of a running `up`: check-ins, door to seat, telemetry, services, alerts.
+    ///
+    /// On a terminal a live view; in a pipe a line every ten seconds, with --json an object. It asks the services' own
+    /// /metrics and a Prometheus, if there is one; it opens no database.
+    #[command(after_help = "Examples:\n  seatpilot watch\n  seatpilot watch --prometheus http://127.0.0.1:9090 --json")]
+    Watch(watch::Args),
+    /// Bring the database's schema up to date, and give the services their passwords where asked to.
+    #[command(after_help = "Examples:\n  DATABASE_URL=postgres://… seatpilot migrate\n  \
+        DATABASE_URL_FILE=owner.url seatpilot migrate --login checkin.url --login wayfinding.url")]
+    Migrate(migrate::Args),
     /// Publish a venue's map.
     #[command(
         subcommand,
@@ -61,6 +72,9 @@ pub enum Command {
     /// Look at the telemetry that was refused and kept.
     #[command(subcommand, after_help = "Example:\n  seatpilot dlq list --limit 20")]
     Dlq(dlq::Command),
+    /// Show, close, trace and export what each month costs.
+    #[command(subcommand, after_help = "Example:\n  seatpilot billing report 2026-10")]
+    Billing(billing::Command),
     /// Sign a body from standard input: print the headers, or a curl line.
     #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \
         seatpilot sign --key-id acme_gate_01 --secret-file key.txt < event.json > headers.txt")]
@@ -77,12 +91,14 @@ impl Cli {
         match self.command {
             Command::Up(args) => up::run(args, global).await,
             Command::Simulate(args) => simulate::run(&args, global).await,
-            Command::Migrate => migrate::run(global).await,
+            Command::Watch(args) => watch::run(&args, global).await,
+            Command::Migrate(args) => migrate::run(&args, global).await,
             Command::Venue(command) => venue::run(&command, global).await,
             Command::Guests(command) => guests::command::run(&command, global).await,
             Command::Device(command) => device::run(&command, global).await,
             Command::Key(command) => key::run(&command, global).await,
             Command::Dlq(command) => dlq::run(&command, global).await,
+            Command::Billing(command) => billing::run(&command, global).await,
             Command::Sign(args) => sign::run(&args, global, &Clock::system()),
         }
     }

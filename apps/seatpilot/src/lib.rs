@@ -1,4 +1,4 @@
-//! The command that an operator types: `up`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`, `sign`.
+//! The command that an operator types: `up`, `simulate`, `watch`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`, `sign`.
 //!
 //! Each command is a module with its clap arguments and a `run`; what they share is [`global::Global`] (which
 //! database, which tenant, how to print), [`output::Output`] and [`failure::Failure`]. SQL and rows belong to
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub mod billing;
 pub mod cli;
 pub mod device;
 pub mod dlq;
@@ -23,6 +24,7 @@ pub mod simulate;
 pub mod state;
 pub mod up;
 pub mod venue;
+pub mod watch;
 
 /// Reads the command line, does what it says, and answers with the contract's exit code: 0, 1 (it failed, why
 /// in one line), 2 (usage), 64 (configuration).

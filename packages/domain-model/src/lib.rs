@@ -5,6 +5,7 @@
 
 mod admin;
 mod arrival;
+mod billing;
 mod checkin;
 mod credential;
 mod event;
@@ -17,9 +18,10 @@ mod time;
 mod trace_parent;
 mod vocabulary;
 
-pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
-pub use checkin::{
 pub use admin::{AdminAction, Administrator, Role};
+pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
+pub use billing::{Entitlement, Feature, InvalidPeriod, Limit, LimitKind, Period};
+pub use checkin::{
     Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash,
 };
 pub use credential::{Device, DeviceScope, KeyScope, KeyScopes, TokenHash};

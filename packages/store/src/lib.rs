@@ -13,6 +13,7 @@ mod events;
 mod keeper;
 pub mod keys;
 mod kpi;
+mod metering;
 mod places;
 mod reader;
 mod sessions;
@@ -47,11 +48,12 @@ pub use crate::{
     credentials::SigningKey,
     error::Error,
     kpi::{Behind, Refreshed, Retained, Staleness},
+    metering::Metered,
     sessions::ArriveAnswer,
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "017";
+pub const MIN_SCHEMA_VERSION: &str = "107";
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,11 +1,12 @@
-//! The beat: each view in turn, then housekeeping, then a pause. One view that is broken does not stop the
+//! The beat: each view in turn, then usage, then housekeeping, then a pause. One view that is broken does not stop the
 //! others; a database that is away is asked again as soon as it is back.
 
 use std::{sync::Arc, time::Duration};
 
 use seatpilot_domain_model::View;
+use seatpilot_metrics_api::{RefreshedAs, RefresherMetrics};
 use seatpilot_runtime::{Readiness, ReadinessState, Shutdown};
-use seatpilot_store::{Behind, Error, Refreshed, Retained, Store};
+use seatpilot_store::{Behind, Error, Metered, Refreshed, Retained, Store};
 use tokio::time::Instant;
 
 use crate::lag::Lags;
@@ -17,6 +18,7 @@ const RETAIN_EVERY: Duration = Duration::from_secs(60);
 pub(crate) struct Refresher {
     pub(crate) store: Store,
     pub(crate) lags: Arc<Lags>,
+    pub(crate) metrics: Arc<RefresherMetrics>,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: Shutdown,
     /// From the beginning of one round to the next.
@@ -43,6 +45,14 @@ impl Refresher {
                 }
                 self.refresh(*view).await;
             }
+            if self.shutdown.is_draining() {
+                return;
+            }
+            self.count_usage().await;
+            if self.shutdown.is_draining() {
+                return;
+            }
+            self.look_at_backlogs().await;
             if Instant::now() >= retain_at && !self.shutdown.is_draining() {
                 retain_at = Instant::now() + RETAIN_EVERY;
                 said(self.store.retain().await);
@@ -57,32 +67,60 @@ impl Refresher {
         }
     }
 
+    /// Counts usage until nothing is left over, unless pg_cron does. Whatever happens is said, never passed on.
+    async fn count_usage(&self) {
+        loop {
+            match self.store.count_usage().await {
+                Ok(Metered::Counted { events, behind }) => {
+                    if events > 0 {
+                        tracing::info!(events, "counted usage");
+                    }
+                    if behind == Behind::Nothing || self.shutdown.is_draining() {
+                        return;
+                    }
+                }
+                Ok(Metered::LeftToPgCron) => return tracing::debug!("pg_cron counts usage"),
+                Ok(Metered::Busy) => return tracing::debug!("another instance counts usage"),
+                Err(error) => return tracing::warn!(error = causes(&error), "no usage was counted"),
+            }
+        }
+    }
+
+    /// Shows what waits and what ages. Whatever happens is said, never passed on: the gauges keep what was last seen.
+    async fn look_at_backlogs(&self) {
+        match self.store.backlogs().await {
+            Ok(backlogs) => self.metrics.set_backlogs(&backlogs),
+            Err(error) => tracing::warn!(error = causes(&error), "no look at the backlogs"),
+        }
+    }
+
     /// Refreshes one view until nothing is left over. Whatever happens is said, never passed on.
     async fn refresh(&self, view: View) {
         loop {
             let begun = Instant::now();
             let outcome = self.store.refresh_view(view).await;
             let duration_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-            let behind = match outcome {
+            let (counted, behind) = match outcome {
                 Ok(Refreshed::Done { events, rows, behind }) => {
                     if events > 0 {
                         tracing::info!(%view, events, rows, duration_ms, "refreshed {view}");
                     }
-                    behind
+                    (RefreshedAs::Ok, behind)
                 }
                 Ok(Refreshed::Busy) => {
                     tracing::debug!(%view, "another instance refreshes {view}");
-                    Behind::Nothing
+                    (RefreshedAs::Busy, Behind::Nothing)
                 }
                 Ok(Refreshed::Failed(reason)) => {
                     tracing::error!(%view, reason, duration_ms, "{view} could not be refreshed");
-                    Behind::Nothing
+                    (RefreshedAs::Failed, Behind::Nothing)
                 }
                 Err(error) => {
                     tracing::warn!(%view, error = causes(&error), duration_ms, "no refresh of {view}");
-                    Behind::Nothing
+                    (RefreshedAs::Unanswered, Behind::Nothing)
                 }
             };
+            self.metrics.count(view, counted);
             if let Err(error) = self.lags.ask(&self.store).await {
                 tracing::debug!(%error, "the lag of the KPI views is not known");
             }

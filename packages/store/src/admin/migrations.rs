@@ -37,7 +37,16 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "013" "telemetry_retain",
     "014" "ops_schema_version",
     "015" "telemetry_backlog",
+    "016" "audit_log",
     "017" "ops_session_trace",
+    "100" "entitlements_metering",
+    "101" "metering_roll",
+    "102" "billing_report",
+    "103" "billing_close_month",
+    "104" "billing_trace",
+    "105" "entitlements_in_force",
+    "106" "seed_metering_demo",
+    "107" "cron_metering_seed",
 };
 
 /// The ledger as the Supabase CLI makes it.

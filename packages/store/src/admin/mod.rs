@@ -2,6 +2,7 @@
 //! service. Every act names its tenant and sets that claim, so that it also works for an owner whom row level
 //! security binds.
 
+mod bills;
 mod credentials;
 mod dead_letters;
 mod guests;
@@ -19,6 +20,7 @@ use crate::{
     Error, UrlFault,
     connection::{Connection, Target},
 };
+pub use bills::{BillLine, CloseOutcome, ClosedMonth, GivenCredit, Miscount, TracedEvent};
 pub use credentials::{DeviceRow, KeyRow, NewDevice, NewKey, RevokedKey};
 pub use dead_letters::DeadLetterRow;
 pub use guests::{GuestRow, Imported, Revoked};

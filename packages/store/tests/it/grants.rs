@@ -67,6 +67,15 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ),
     ("authenticated", "select", "telemetry.mv_kpi_checkin telemetry.mv_kpi_door2seat telemetry.mv_metadata"),
     ("authenticated", "select", "telemetry.v_mv_staleness telemetry.v_event_counts_last_hour"),
+    ("authenticated", "select", "audit.log"), // of people, owners
+    // An act leaves its row by a function; nobody writes the log itself.
+    ("seatpilot_ingest", "execute", "audit.append"),
+    ("seatpilot_audit", "select insert", "audit.log audit.heads"),
+    ("seatpilot_audit", "update", "audit.heads"),
+    ("seatpilot_audit", "execute", "audit.field audit.hash_of"),
+    ("seatpilot_audit", "usage", "audit telemetry"),
+    ("seatpilot_ingest", "usage", "audit"),
+    ("authenticated", "usage", "audit"),
     // The owners of security definer functions, which nobody logs in as.
     ("seatpilot_lookup", "select", "ops.tenants ops.devices ops.signing_keys"),
     ("seatpilot_rollup", "select", "telemetry.events_raw telemetry.kpi_minutes telemetry.mv_progress"),
@@ -84,6 +93,68 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_2 telemetry.ingest_nonces_3"),
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_4 telemetry.ingest_nonces_5"),
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_6 telemetry.ingest_nonces_7"),
+    // Limits and usage of the month, one claim after the other.
+    ("seatpilot_checkin", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_checkin", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_checkin", "execute", "app.entitlements_in_force app.plan_in_force"),
+    ("seatpilot_checkin", "usage", "app"),
+    ("seatpilot_wayfinding", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_wayfinding", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_wayfinding", "execute", "app.entitlements_in_force app.plan_in_force"),
+    ("seatpilot_wayfinding", "usage", "app"),
+    ("seatpilot_ingest", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_ingest", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_ingest", "execute", "app.entitlements_in_force app.plan_in_force"),
+    ("seatpilot_ingest", "usage", "app"),
+    ("seatpilot_kpi", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_kpi", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_kpi", "execute", "app.entitlements_in_force app.plan_in_force"),
+    ("seatpilot_kpi", "usage", "app"),
+    ("seatpilot_kpi", "execute", "app.metering_tick"),
+    ("seatpilot_kpi", "select", "app.metering_progress app.job_runs"),
+    // People with a login: the price list and their own usage; bills, where their role answers for them.
+    ("authenticated", "usage", "app"),
+    ("authenticated", "select", "app.currencies app.features app.plans app.entitlements app.tenant_plans"),
+    ("authenticated", "select", "app.entitlement_overrides app.monthly_counters app.metering_progress"),
+    ("authenticated", "select", "app.billing_periods app.billing_lines app.billing_credits"),
+    ("authenticated", "select", "app.v_tenant_billing_report ops.tenants"),
+    (
+        "authenticated",
+        "execute",
+        "app.billing_lines_now app.billing_terms app.charge_minor app.plan_in_force",
+    ),
+    ("authenticated", "execute", "app.csv_cell app.csv_header app.csv_line app.one_line"),
+    // The owner of counting and of the month's close.
+    ("seatpilot_billing", "usage", "ops telemetry app audit"),
+    ("seatpilot_billing", "execute", "audit.append telemetry.claim"),
+    (
+        "seatpilot_billing",
+        "select",
+        "app.currencies app.features app.plans app.entitlements app.tenant_plans",
+    ),
+    (
+        "seatpilot_billing",
+        "select",
+        "app.entitlement_overrides app.v_metered_events app.v_tenant_billing_report",
+    ),
+    ("seatpilot_billing", "select", "telemetry.events_raw ops.venues ops.tenants"),
+    ("seatpilot_billing", "select", "ops.checkin_sessions.tenant_id ops.checkin_sessions.session_id"),
+    ("seatpilot_billing", "select", "ops.checkin_sessions.device_id"),
+    ("seatpilot_billing", "select insert update delete", "app.monthly_counters app.active_devices"),
+    ("seatpilot_billing", "select insert", "app.late_events app.billing_periods app.billing_lines"),
+    ("seatpilot_billing", "select", "app.billing_credits"),
+    ("seatpilot_billing", "select update", "app.metering_progress"),
+    ("seatpilot_billing", "select insert delete", "app.job_runs"),
+    (
+        "seatpilot_billing",
+        "execute",
+        "app.billing_lines_now app.billing_terms app.charge_minor app.plan_in_force",
+    ),
+    (
+        "seatpilot_billing",
+        "execute",
+        "app.csv_cell app.csv_header app.csv_line app.one_line app.billing_sha256",
+    ),
     // Schemas.
     ("seatpilot_checkin", "usage", "ops telemetry supabase_migrations"),
     ("seatpilot_wayfinding", "usage", "ops telemetry supabase_migrations"),
@@ -102,7 +173,7 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("seatpilot_kpi", "select", "supabase_migrations.schema_migrations.version"),
     ("seatpilot_metrics", "select", "supabase_migrations.schema_migrations.version"),
     // Everybody.
-    ("public", "execute", "telemetry.claim_tenant_id"),
+    ("public", "execute", "telemetry.claim_tenant_id telemetry.claim_role"),
     ("public", "usage", "public"),
 ];
 
@@ -128,7 +199,7 @@ const GRANTED: &str = "
     cross join lateral aclexplode(o.acl) a
     left join pg_roles r on r.oid = a.grantee
     where a.grantee <> o.owner
-        and o.namespace::regnamespace::text in ('ops', 'telemetry', 'app', 'public', 'supabase_migrations')";
+        and o.namespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'public', 'supabase_migrations')";
 
 async fn granted(client: &tokio_postgres::Client) -> BTreeSet<String> {
     client.query(GRANTED, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
@@ -169,6 +240,7 @@ async fn a_grant_too_many_is_seen() {
         ("grant references on ops.tickets to authenticated", "authenticated references ops.tickets"),
         ("grant select (name) on ops.tickets to anon", "anon select ops.tickets.name"),
         ("grant select on telemetry.events_raw_rest to public", "public select telemetry.events_raw_rest"),
+        ("grant insert on audit.log to seatpilot_ingest", "seatpilot_ingest insert audit.log"),
         ("grant create on schema ops to seatpilot_kpi", "seatpilot_kpi create ops"),
         (
             "grant execute on function telemetry.retain to seatpilot_metrics",

@@ -4,12 +4,14 @@
 
 mod arrivals;
 mod backlogs;
+mod bills;
 mod check_ins;
 mod claims;
 mod contact;
 mod evening;
 mod events;
 mod grants;
+mod metering;
 mod migrations;
 mod retention;
 mod supabase_cli;

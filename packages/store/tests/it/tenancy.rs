@@ -29,7 +29,10 @@ const RULES: &[Rule] = &[
         broken_by: "select t.name from ($tables) t where t.tenant is null and t.name not in (
             'telemetry.mv_metadata',    -- how fresh each KPI view is
             'telemetry.mv_refresh_log', -- how each refresh went
-            'telemetry.mv_progress'     -- how far the roll-up is; only seatpilot_rollup reads it
+            'telemetry.mv_progress',    -- how far the roll-up is; only seatpilot_rollup reads it
+            'app.currencies', 'app.features', 'app.plans', 'app.entitlements', -- the price list
+            'app.metering_progress',    -- how far counting is
+            'app.job_runs'              -- which daily jobs ran
         )",
         planted: &["create table ops.later (name text)"],
     },
@@ -53,9 +56,16 @@ const RULES: &[Rule] = &[
             from pg_policy p
             where p.polrelid in (select t.oid from ($tables) t)
                 and not p.polroles <@ array(select oid from pg_roles where rolname in (
-                    'seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention'))
+                    'seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention', 'seatpilot_billing'))
                 -- They say nothing of any tenant.
                 and p.polname not in ('mv_metadata_everybody_select', 'mv_refresh_log_everybody_select')
+                and not p.polrelid::regclass::text in ('app.currencies', 'app.features', 'app.plans', 'app.entitlements',
+                    'app.metering_progress', 'app.job_runs')
+                -- It only takes away: bills are for who answers for them.
+                and not (p.polname like '%_answerable' and not p.polpermissive
+                    and p.polrelid::regclass::text like 'app.billing_%')
+                -- It takes away: of a tenant's people only owners read the audit log.
+                and not (p.polname = 'log_owners_only' and not p.polpermissive)
                 and not (
                     coalesce(replace(pg_get_expr(p.polqual, p.polrelid), '(tenant_id)::text', 'tenant_id'),
                         case when p.polcmd = 'a' then $rule else '' end) = $rule
@@ -68,6 +78,8 @@ const RULES: &[Rule] = &[
             "alter policy doors_tenant_isolation_select on ops.doors
              using (telemetry.claim_tenant_id() is null or telemetry.claim_tenant_id() = tenant_id)",
             "create policy all_parts on telemetry.events_raw_rest for select using (true)",
+            "drop policy log_owners_only on audit.log;
+             create policy log_owners_only on audit.log for select to authenticated using (telemetry.claim_role() = 'owner')",
         ],
     },
     Rule {
@@ -95,7 +107,7 @@ const RULES: &[Rule] = &[
     Rule {
         says: "a view shows what its reader may see, and none is materialized",
         broken_by: "select c.oid::regclass::text from pg_class c
-            where c.relnamespace::regnamespace::text in ('ops', 'telemetry', 'app')
+            where c.relnamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit')
                 and (c.relkind in ('m', 'f')
                     or c.relkind = 'v' and not coalesce(c.reloptions @> '{security_invoker=true}', false))",
         planted: &[
@@ -107,7 +119,7 @@ const RULES: &[Rule] = &[
     Rule {
         says: "a function finds names in pg_catalog only, and a caller's own types last",
         broken_by: "select f.oid::regprocedure::text from pg_proc f
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app')
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit')
                 and not coalesce(f.proconfig @> array['search_path=pg_catalog, pg_temp'], false)",
         planted: &[
             "alter function telemetry.refresh_mv(text) set search_path = ''",
@@ -115,23 +127,29 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        says: "a function is nobody's who was not given it, but for the claim's reader, which every policy calls",
+        says: "a function is nobody's who was not given it, but for the claim's readers, which policies call",
         broken_by: "select f.oid::regprocedure::text
             from pg_proc f cross join lateral aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app') and a.grantee = 0
-                and f.oid <> 'telemetry.claim_tenant_id()'::regprocedure",
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit') and a.grantee = 0
+                and f.oid not in ('telemetry.claim_tenant_id()'::regprocedure, 'telemetry.claim_role()'::regprocedure)",
         planted: &["create function telemetry.later() returns int language sql as 'select 1'"],
     },
     Rule {
         says: "a function that runs as its owner is on the list, with that owner",
         broken_by: "select f.oid::regprocedure || ' as ' || f.proowner::regrole
             from pg_proc f
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app') and f.prosecdef
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit') and f.prosecdef
                 and (f.oid::regprocedure::text, f.proowner::regrole::text) not in (
                     ('ops.device_by_token_hash(bytea)', 'seatpilot_lookup'),  -- before there is a claim
                     ('ops.signing_key_by_id(text)', 'seatpilot_lookup'),
                     ('ops.tenant_ids()', 'seatpilot_lookup'),
+                    -- the log only grows: who acts cannot write it
+                    ('audit.append(text,text,text,text,text,jsonb,jsonb,text,inet,text)', 'seatpilot_audit'),
                     ('telemetry.refresh_mv(text)', 'seatpilot_rollup'),       -- across tenants
+                    ('app.metering_roll()', 'seatpilot_billing'),
+                    ('app.metering_tick(text)', 'seatpilot_billing'),
+                    ('app.ops_metering_seed_daily(text)', 'seatpilot_billing'),
+                    ('app.billing_close_month(text,text,text)', 'seatpilot_billing'),
                     ('telemetry.rebuild_mv(text)', 'seatpilot_rollup'),
                     ('telemetry.retain(integer,integer)', 'seatpilot_retention'))",
         planted: &[
@@ -140,9 +158,10 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        says: "services and people own nothing, are in no role and are bound by row level security",
+        says: "services and people own nothing, are in no role but on the list, and are bound by row level security",
         broken_by: "with r as (
-                select *, rolname in ('seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention') as owns
+                select *, rolname in ('seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention', 'seatpilot_audit',
+                    'seatpilot_billing') as owns
                 from pg_roles where rolname like 'seatpilot\\_%' or rolname in ('anon', 'authenticated')
             )
             select r.rolname || ' may too much' from r
@@ -150,6 +169,8 @@ const RULES: &[Rule] = &[
                 or (r.owns and r.rolcanlogin)
             union all
             select r.rolname || ' is in ' || m.roleid::regrole from r join pg_auth_members m on m.member = r.oid
+            -- It reads for people as Supabase would, by `set local role`; it inherits nothing.
+            where not (r.rolname = 'seatpilot_ingest' and m.roleid::regrole::text = 'authenticated')
             union all
             select r.rolname || ' owns ' || c.oid::regclass from r join pg_class c on c.relowner = r.oid
             where not (r.rolname = 'seatpilot_retention' and c.relname like 'events\\_raw%')
@@ -171,7 +192,7 @@ async fn findings(client: &Client, rule: &Rule) -> Vec<String> {
             (select a.attnum from pg_attribute a
              where a.attrelid = c.oid and a.attname = 'tenant_id' and not a.attisdropped) as tenant
         from pg_class c
-        where c.relnamespace::regnamespace::text in ('ops', 'telemetry', 'app') and c.relkind in ('r', 'p')";
+        where c.relnamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit') and c.relkind in ('r', 'p')";
     const EXPRESSION: &str = "'(( SELECT telemetry.claim_tenant_id() AS claim_tenant_id) = tenant_id)'";
     let sql = rule.broken_by.replace("$tables", TABLES).replace("$rule", EXPRESSION);
     let rows = client.query(&sql, &[]).await.unwrap_or_else(|error| panic!("{}: {error:?}", rule.says));

@@ -1,0 +1,2 @@
+-- metering_tick
+select outcome, rows_read, caught_up from app.metering_tick('kpi-refresher')
