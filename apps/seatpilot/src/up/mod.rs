@@ -23,7 +23,8 @@ use std::{ffi::OsString, path::PathBuf, time::Duration};
 use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId};
 use seatpilot_private_postgres::Cluster;
 use seatpilot_runtime::{
-    Clock, DatabaseConfig, Deployment, Environment, SecretString, Shutdown, metrics_ingest_keys, variable,
+    Clock, DatabaseConfig, Deployment, Environment, FaultPoints, SecretString, Shutdown, metrics_ingest_keys,
+    variable,
 };
 use seatpilot_store::admin::Admin;
 
@@ -75,6 +76,9 @@ struct Settings {
     jwt_secret: Option<SecretString>,
     metrics_keys: Vec<SecretString>,
     drain_ms: Option<String>,
+    deployment: Deployment,
+    /// Where the environment says it.
+    fault_points: Option<FaultPoints>,
 }
 
 impl Settings {
@@ -86,7 +90,20 @@ impl Settings {
             jwt_secret: env.secret(&variable::SUPABASE_JWT_SECRET),
             metrics_keys: metrics_ingest_keys(env, deployment),
             drain_ms: env.text(&variable::SEATPILOT_DRAIN_MS),
+            deployment,
+            fault_points: env.text(&variable::FAULT_POINTS).map(|_| FaultPoints::read(env, deployment)),
         }
+    }
+
+    /// Whether faults may be injected, to see an alert fire: as the environment says, else on a box that is there to
+    /// be tried, with a database of its own or `--demo`.
+    fn fault_points(&self, args: &Args) -> FaultPoints {
+        let to_be_tried = self.database_url.is_none() || args.demo;
+        let unsaid = match self.deployment {
+            Deployment::Development if to_be_tried => FaultPoints::On,
+            Deployment::Development | Deployment::Production => FaultPoints::Off,
+        };
+        self.fault_points.unwrap_or(unsaid)
     }
 }
 
@@ -190,6 +207,7 @@ async fn start(
             ("METRICS_INGEST_KEY", all_keys(settings, metrics_key)),
             ("SUPABASE_JWT_SECRET", jwt_secret.expose_secret().clone()),
             ("SEATPILOT_DRAIN_MS", drain.to_owned()),
+            ("FAULT_POINTS", settings.fault_points(args).as_str().to_owned()),
         ];
         let env = env.map(|(name, value)| (name, OsString::from(value))).to_vec();
         plans.push(Plan { service, program, env, log: data_dir.log(service.name()) });

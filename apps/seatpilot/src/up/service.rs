@@ -137,7 +137,7 @@ pub(super) fn binaries() -> Result<[PathBuf; Service::ALL.len()], Failure> {
 }
 
 /// Variables that `up` decides, and their `_FILE` twins, which must not reach a service by inheritance.
-const DECIDED: [&str; 9] = [
+const DECIDED: [&str; 10] = [
     "PORT",
     "BIND",
     "DATABASE_URL",
@@ -147,6 +147,7 @@ const DECIDED: [&str; 9] = [
     "METRICS_INGEST_KEY",
     "SUPABASE_JWT_SECRET",
     "HMAC_TENANT_SECRET",
+    "FAULT_POINTS",
 ];
 
 /// The names that are taken out of a service's environment before its own are put in.
