@@ -154,11 +154,14 @@ create table app.metering_progress (
     open_xids xid8[] not null default '{}',
     mark_xids xid8[] not null default '{}',
     mark_times timestamptz[] not null default '{}',
+    again_below xid8 not null default '0',
     system_identifier bigint,
     as_of timestamptz,
     complete_until timestamptz not null default 'epoch'
 );
 comment on table app.metering_progress is 'How far counting is, as telemetry.mv_progress. No tenant''s data.';
+comment on column app.metering_progress.again_below is
+    'Transactions below this were counted before counting started over: what they hold for a closed month is in it.';
 insert into app.metering_progress default values;
 
 create table app.job_runs (

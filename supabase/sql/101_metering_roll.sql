@@ -41,16 +41,17 @@ cross join lateral (
 comment on view app.v_metered_events is 'What each stored event counts for in a bill, and in which month it is due.';
 grant select on app.v_metered_events to seatpilot_billing;
 
--- Counts the events of [from_xid, to_xid) and of open_xids that are visible in `seen`. When counting starts over,
--- months that are closed have what they have; else an event for a closed month is late.
+-- Counts the events of [from_xid, to_xid) and of open_xids that are visible in `seen`. Those below again_below were
+-- counted before, when counting did not start over: months that are closed have what they have. Another event for a
+-- closed month is late.
 create function app.metering_add(
-    seen pg_snapshot, from_xid xid8, to_xid xid8, open_xids xid8[], own_xid xid8, seen_at timestamptz, start_over boolean,
+    seen pg_snapshot, from_xid xid8, to_xid xid8, open_xids xid8[], own_xid xid8, seen_at timestamptz, again_below xid8,
     out rows_read bigint, out rows_changed bigint
 )
 language plpgsql volatile security invoker set search_path = pg_catalog, pg_temp as $$
 begin
     with events as materialized (
-        select e.*, exists (
+        select e.*, e.xid < again_below as again, exists (
                 select from app.billing_periods b where b.tenant_id = e.tenant_id and b.period = e.due_period) as is_closed
         from (
             select r.* from app.v_metered_events r where r.xid >= from_xid and r.xid < to_xid
@@ -63,11 +64,11 @@ begin
         select e.*, case
                 when l.period is not null then l.period
                 when not e.is_closed then e.due_period
-                when not start_over then to_char(seen_at at time zone e.time_zone, 'YYYY-MM')
+                when not e.again then to_char(seen_at at time zone e.time_zone, 'YYYY-MM')
             end as period
         from events e
         left join app.late_events l on e.is_closed and l.tenant_id = e.tenant_id and l.id = e.id
-        where not (start_over and exists (
+        where not (e.again and exists (
             select from app.billing_periods b where b.tenant_id = e.tenant_id and b.period = coalesce(l.period, e.due_period)))
     ),
     late as (
@@ -148,7 +149,6 @@ declare
     p app.metering_progress;
     cut xid8;
     oldest_open xid8;
-    start_over boolean;
 begin
     if not pg_try_advisory_xact_lock(hashtext('seatpilot.metering'), 0) then
         return;
@@ -157,14 +157,15 @@ begin
     seen_end := pg_snapshot_xmax(seen);
     own_xid := pg_current_xact_id_if_assigned();
     select * into strict p from app.metering_progress;
-    start_over := p.next_xid is null or p.system_identifier <> this_system or p.next_xid > seen_end;
-    if start_over then
-        -- Months that are closed stay as they are; the open ones are counted again from what is stored.
+    if p.next_xid is null or p.system_identifier <> this_system or p.next_xid > seen_end then
+        -- Months that are closed stay as they are; the open ones are counted again from what is stored, in bites:
+        -- none can be closed before complete_until says that all of it is in.
         delete from app.monthly_counters c where not exists (
             select from app.billing_periods b where b.tenant_id = c.tenant_id and b.period = c.period);
         delete from app.active_devices d where not exists (
             select from app.billing_periods b where b.tenant_id = d.tenant_id and b.period = d.period);
         p.next_xid := '0';
+        p.again_below := seen_end;
         p.open_xids := '{}';
         p.mark_xids := '{}';
         p.mark_times := '{}';
@@ -176,20 +177,18 @@ begin
     where e.xid >= p.next_xid and e.xid < seen_end
     order by e.xid
     offset rows_max limit 1;
-    if cut is not null and not start_over then
+    if cut is not null then
         -- Whole transactions only: at least the first.
         select min(e.xid) into cut
         from telemetry.events_raw e
         where e.xid < seen_end and e.xid >= cut and e.xid > (
             select min(f.xid) from telemetry.events_raw f where f.xid >= p.next_xid);
-    else
-        cut := null; -- to start over is one transaction: half of it would look like all of it
     end if;
     caught_up := cut is null;
     cut := coalesce(cut, seen_end);
 
     select a.rows_read, a.rows_changed into rows_read, rows_changed
-    from app.metering_add(seen, p.next_xid, cut, p.open_xids, own_xid, seen_at, start_over) a;
+    from app.metering_add(seen, p.next_xid, cut, p.open_xids, own_xid, seen_at, p.again_below) a;
 
     p.open_xids := array(select x from pg_snapshot_xip(seen) x where x < cut);
     if own_xid < cut and exists (select from telemetry.events_raw e where e.xid = own_xid) then
@@ -211,9 +210,9 @@ begin
 
     update app.metering_progress m set
         next_xid = cut, open_xids = p.open_xids, mark_xids = p.mark_xids, mark_times = p.mark_times,
-        system_identifier = this_system, as_of = seen_at, complete_until = metering_roll.complete_until;
+        again_below = p.again_below, system_identifier = this_system, as_of = seen_at, complete_until = metering_roll.complete_until;
 end
 $$;
 comment on function app.metering_roll() is 'Counts the events that were committed since the last time into their months.';
-alter function app.metering_add(pg_snapshot, xid8, xid8, xid8[], xid8, timestamptz, boolean) owner to seatpilot_billing;
+alter function app.metering_add(pg_snapshot, xid8, xid8, xid8[], xid8, timestamptz, xid8) owner to seatpilot_billing;
 alter function app.metering_roll() owner to seatpilot_billing;
