@@ -141,6 +141,8 @@ async fn over_the_bound_a_request_is_shed_before_its_body_is_read() {
     holder.write_all(b"}").await.unwrap();
     assert!(read_all(&mut holder, Duration::from_millis(500)).await.starts_with("HTTP/1.1 204 "));
     assert_eq!(server.post("/shed", "{}").await.status(), 204);
+    let metrics = server.get("/metrics").await.text().await.unwrap();
+    assert!(metrics.contains("\nseatpilot_overloaded_total 1\n"), "{metrics}");
 }
 
 #[tokio::test]

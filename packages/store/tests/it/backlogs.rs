@@ -30,7 +30,12 @@ async fn three_tenants() -> Evening {
     }
     admin.add_key(&"rival".parse().unwrap(), Some("rival_first"), &[KeyScope::Ingest]).await.unwrap();
     let owner = evening.db.owner().await;
-    owner.batch_execute("delete from ops.signing_keys where key_id not like '%\\_%'").await.unwrap();
+    owner
+        .batch_execute(
+            "delete from ops.signing_keys where key_id !~ '^(acme_(rotated|younger|revoked)|rival_first)$'",
+        )
+        .await
+        .unwrap();
     owner.batch_execute(KEYS).await.unwrap();
     owner.batch_execute(LETTERS).await.unwrap();
     evening

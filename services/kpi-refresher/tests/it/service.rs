@@ -31,11 +31,23 @@ async fn status(service: &Binary, path: &str) -> u16 {
     }
 }
 
+/// The value of a series, as it is written on `/metrics`; none where it is not there.
+async fn series(service: &Binary, name: &str) -> Option<f64> {
+    let text = reqwest::get(format!("{}/metrics", service.url())).await.unwrap().text().await.unwrap();
+    let value =
+        text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned))?;
+    Some(value.parse().unwrap())
+}
+
 /// The gauge of the check-ins' view.
 async fn lag(service: &Binary) -> f64 {
-    let text = reqwest::get(format!("{}/metrics", service.url())).await.unwrap().text().await.unwrap();
-    let name = "seatpilot_mv_lag_seconds{view=\"mv_kpi_checkin\"} ";
-    text.lines().find_map(|line| line.strip_prefix(name)).expect("the gauge is there").parse().unwrap()
+    series(service, "seatpilot_mv_lag_seconds{view=\"mv_kpi_checkin\"}").await.expect("the gauge is there")
+}
+
+/// Refreshes of a view that came to this.
+async fn refreshes(service: &Binary, view: &str, outcome: &str) -> f64 {
+    let name = format!("seatpilot_kpi_refreshes_total{{outcome=\"{outcome}\",view=\"{view}\"}}");
+    series(service, &name).await.expect("the counter is there")
 }
 
 async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
@@ -96,6 +108,42 @@ async fn a_broken_view_stops_neither_the_service_nor_the_other_view() {
     })
     .await;
     assert_eq!(status(&service, "/ready").await, 200);
+    until("both are counted by what they came to", async || {
+        refreshes(&service, "mv_kpi_checkin", "ok").await >= 2.0
+            && refreshes(&service, "mv_kpi_door2seat", "failed").await >= 2.0
+    })
+    .await;
+    assert_eq!(refreshes(&service, "mv_kpi_door2seat", "ok").await, 0.0);
+}
+
+#[tokio::test]
+async fn what_waits_and_what_ages_is_shown_once_it_was_looked_at() {
+    let evening = Evening::new().await;
+    evening
+        .run(
+            "insert into ops.tenants (tenant_id, name) values ('acme', 'Acme') on conflict do nothing;
+             insert into telemetry.events_dlq (tenant_id, reason, reason_detail, received_at, source_key_id, request_id,
+                 payload, payload_len, payload_sha256, truncated)
+             select t.tenant_id, 'json_syntax', '', now() - interval '2 days', 'k', 'r', '', 0, '', false
+             from ops.tenants t, generate_series(1, 3);
+             insert into ops.signing_keys (key_id, tenant_id, scopes, secret, created_at)
+             select 'of_' || md5(t.tenant_id), t.tenant_id, '{ingest}', repeat('s', 32)::bytea, now() - interval '91 days'
+             from ops.tenants t",
+        )
+        .await;
+    let mut service = start(&evening.db.url_as("seatpilot_kpi"), "1");
+    service.ready().await;
+    let of = |family: &str| format!("{family}{{tenant=\"acme\"}}");
+    let rows = of("seatpilot_dlq_rows");
+    until("somebody looked", async || series(&service, &rows).await.is_some()).await;
+    assert_eq!(series(&service, &rows).await, Some(3.0));
+    let day = 86_400.0;
+    for (family, days) in [("seatpilot_dlq_oldest_age_seconds", 2.0), ("seatpilot_key_age_seconds", 91.0)] {
+        let age = series(&service, &of(family)).await.expect("the gauge is there");
+        assert!((days * day..days * day + 60.0).contains(&age), "{family}: {age}");
+    }
+    evening.run("update telemetry.events_dlq set state = 'discarded'").await;
+    until("nothing waits", async || series(&service, &rows).await == Some(0.0)).await;
 }
 
 #[tokio::test]
