@@ -6,6 +6,8 @@
 
 pub mod admin;
 mod atlas;
+pub mod audit;
+mod caller;
 mod connection;
 mod credentials;
 mod error;
@@ -49,6 +51,7 @@ pub use crate::{
     error::Error,
     kpi::{Behind, Refreshed, Retained, Staleness},
     metering::Metered,
+    caller::{Caller, Opened, SessionBy, VenueRow},
     sessions::ArriveAnswer,
 };
 
@@ -104,6 +107,8 @@ pub struct Store {
 
 pub(crate) struct Inner {
     reader: Reader,
+    /// What people read: a bulkhead, so that a slow page never holds up a key's look-up.
+    people: Reader,
     pub(crate) readiness: Readiness,
     credentials: Credentials,
     places: Places,
@@ -116,6 +121,8 @@ pub(crate) struct Inner {
     tenants: Mutex<Arc<[TenantId]>>,
 }
 
+/// Connections for people's pages; none is opened before somebody looks.
+const PEOPLE_POOL_SIZE: usize = 2;
 /// Below every service's request deadline, above every role's `statement_timeout`.
 const CHECK_IN_DEADLINE: Duration = Duration::from_millis(1_400);
 const INGEST_DEADLINE: Duration = Duration::from_millis(4_500);
@@ -129,6 +136,8 @@ impl Store {
     pub fn open(settings: StoreSettings) -> Result<Self, UrlFault> {
         let target = Target::parse(&settings.url, &settings.application_name)?;
         let reader = Reader::new(&target, settings.pool_size.max(1), settings.readiness.clone())
+            .map_err(|_| UrlFault::Malformed)?;
+        let people = Reader::new(&target, PEOPLE_POOL_SIZE, settings.readiness.clone())
             .map_err(|_| UrlFault::Malformed)?;
         let runtime = Handle::current();
         let session_limits = Limits {
@@ -151,6 +160,7 @@ impl Store {
         let clock = settings.clock;
         let inner = Arc::new(Inner {
             reader,
+            people,
             readiness: settings.readiness,
             credentials: Credentials::new(),
             places: Places::new(),

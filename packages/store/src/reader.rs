@@ -131,6 +131,58 @@ impl Reader {
 }
 
 impl Reader {
+    /// Runs a statement as a person would through Supabase: as the role `authenticated`, under the claims of a verified
+    /// token, both for this transaction only. Four messages that travel together.
+    pub(crate) async fn as_person(
+        &self,
+        claims: &str,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.under_claims("begin read only; set local role authenticated", claims, sql, values).await
+    }
+
+    /// Runs a function of ours under a person's claims, as the service: what people may not do themselves, such as
+    /// writing down that they acted.
+    pub(crate) async fn for_person(
+        &self,
+        claims: &str,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        self.under_claims("begin", claims, sql, values).await
+    }
+
+    async fn under_claims(
+        &self,
+        begin: &str,
+        claims: &str,
+        sql: &str,
+        values: &[&(dyn ToSql + Sync)],
+    ) -> Result<Vec<Row>, Error> {
+        let object = self.object().await?;
+        let found = bounded(READ_MAX, async {
+            let claim =
+                object.prepare_cached("select set_config('request.jwt.claims', $1::text, true)").await?;
+            let statement = object.prepare_cached(sql).await?;
+            let claims: [&(dyn ToSql + Sync); 1] = [&claims];
+            let (begun, claimed, rows, ended) = join4(
+                object.batch_execute(begin),
+                object.query(&claim, &claims),
+                object.query(&statement, values),
+                object.batch_execute("commit"),
+            )
+            .await;
+            begun?;
+            claimed?;
+            let rows = rows?;
+            ended?;
+            Ok(rows)
+        })
+        .await;
+        found.inspect_err(|_| discard(object))
+    }
+
     /// See [`events::bury_refused`](crate::events::bury_refused).
     pub(crate) async fn bury_refused(&self, submission: &mut Submission) -> Result<usize, Error> {
         const SQL: &str = include_str!("../sql/event_refused.sql");

@@ -12,6 +12,7 @@ mod database;
 mod door;
 mod journey;
 mod load;
+mod login;
 mod progress;
 mod report;
 mod secrets;
@@ -34,7 +35,8 @@ use self::{
     door::Doors,
     journey::{Guests, Stage},
     progress::{Progress, say},
-    secrets::{Secrets, admin_token},
+    login::Login,
+    secrets::Secrets,
     service::{Ports, Service},
     supervisor::{OnDeath, Plan, Supervisor},
 };
@@ -218,6 +220,7 @@ async fn start(
     let clock = Clock::system();
     let doors =
         Doors::new(ports, &secrets.device_token, &secrets.key_id, secrets.key_bytes()?, clock.clone())?;
+    let login = Login { secret: &jwt_secret, tenant: &tenant, subject: clock.uuid_v7() };
     let state = State {
         urls: ports.urls(),
         database_url: database.url.expose_secret().clone(),
@@ -227,7 +230,7 @@ async fn start(
         device_token: secrets.device_token.clone(),
         ingest_key: IngestKey { key_id: secrets.key_id.clone(), secret: secrets.key_secret.clone() },
         metrics_key: metrics_key.to_owned(),
-        admin_token: admin_token(&jwt_secret, &tenant, clock.uuid_v7(), clock.now().as_second()),
+        admin_token: login.token(clock.now().as_second()),
     };
 
     let kpi_role = Service::KpiRefresher.role();
@@ -268,7 +271,10 @@ async fn start(
     // From here on nobody is connected as owner.
     drop(admin);
     data_dir.write(STATE_FILE, &serde_json::to_vec_pretty(&state).map_err(Failure::new)?)?;
-    report::print(output, &state, journey.as_ref())
+    // With `--once` nothing is there any more when somebody could follow it.
+    let link = (!args.once)
+        .then(|| login.link(&state.urls.telemetry_ingest, clock.uuid_v7(), clock.now().as_second()));
+    report::print(output, &state, journey.as_ref(), link.as_deref())
 }
 
 /// The keys that metrics-api takes: those of the environment, or ours.

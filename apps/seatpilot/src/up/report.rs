@@ -12,18 +12,31 @@ use crate::{failure::Failure, output::Output, state::State};
 /// Rows of each KPI that are printed; the newest come first.
 const ROWS_MAX: usize = 12;
 
-/// Prints it: text for a person, one line of JSON for a script.
+/// Prints it: text for a person, one line of JSON for a script. `link` opens the administration once.
 ///
 /// # Errors
 /// Where standard output cannot be written.
-pub(super) fn print(output: Output, state: &State, journey: Option<&Journey>) -> Result<(), Failure> {
-    output.result(&text(state, journey), &document(state, journey))
+pub(super) fn print(
+    output: Output,
+    state: &State,
+    journey: Option<&Journey>,
+    link: Option<&str>,
+) -> Result<(), Failure> {
+    output.result(&text(state, journey, link), &document(state, journey, link))
 }
 
-fn text(state: &State, journey: Option<&Journey>) -> String {
+fn text(state: &State, journey: Option<&Journey>, link: Option<&str>) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = tell(&mut text, state, journey);
+    if let Some(link) = link {
+        let _ = writeln!(text, "\nAdministration, good for one login within 10 minutes\n  {link}");
+        let _ = writeln!(
+            text,
+            "  later: {}/admin/login with admin_token of state.json",
+            state.urls.telemetry_ingest
+        );
+    }
     text.trim_end().to_owned()
 }
 
@@ -125,7 +138,7 @@ fn duration(seconds: f64) -> String {
     if minutes < 1.0 { format!("{rest} s") } else { format!("{minutes} min {rest:02} s") }
 }
 
-fn document(state: &State, journey: Option<&Journey>) -> Value {
+fn document(state: &State, journey: Option<&Journey>, link: Option<&str>) -> Value {
     let story = journey.map(|journey| {
         let checkins = journey.checkins.iter().map(|kpi| {
             json!({
@@ -161,6 +174,7 @@ fn document(state: &State, journey: Option<&Journey>) -> Value {
         "venue_id": state.venue_id,
         "event_id": state.event_id,
         "journey": story,
+        "admin_login": link,
     })
 }
 

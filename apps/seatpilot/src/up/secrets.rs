@@ -7,22 +7,16 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use seatpilot_domain_model::TenantId;
 use seatpilot_runtime::{SecretBytes, SecretString};
 use seatpilot_store::admin::SERVICE_ROLES;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use sha2::Sha256;
-use uuid::Uuid;
 
 use super::data_dir::DataDir;
 use crate::failure::Failure;
 
 /// The file's name inside the data directory.
 const SECRETS_FILE: &str = "secrets.json";
-/// How long an administrator's token is good. Longer than any event and its clearing up; a new one is made at
-/// each start, and a box that runs longer is started again once a month.
-const ADMIN_TOKEN_SECONDS: i64 = 30 * 24 * 3600;
 
 /// All of them. No `Debug`: nothing in here is to be shown.
 #[derive(Serialize, Deserialize)]
@@ -116,22 +110,6 @@ pub(super) fn fresh_seed() -> Result<u64, Failure> {
     random().map(u64::from_le_bytes)
 }
 
-/// An administrator's token (HS256) for a tenant, from `now` in Unix seconds.
-pub(super) fn admin_token(secret: &SecretString, tenant: &TenantId, subject: Uuid, now: i64) -> String {
-    let claims = json!({
-        "aud": "authenticated",
-        "role": "authenticated",
-        "sub": subject,
-        "iat": now,
-        "exp": now + ADMIN_TOKEN_SECONDS,
-        "app_metadata": { "tenant_id": tenant, "seatpilot_role": "admin" },
-    });
-    let head = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
-    let signed = format!("{head}.{}", URL_SAFE_NO_PAD.encode(claims.to_string()));
-    let signature = tag(secret.expose_secret().as_bytes(), signed.as_bytes());
-    format!("{signed}.{}", URL_SAFE_NO_PAD.encode(signature))
-}
-
 /// HMAC-SHA256.
 fn tag(key: &[u8], message: &[u8]) -> [u8; 32] {
     // A key of any length is taken (RFC 2104): the error has no occasion.
@@ -161,18 +139,6 @@ mod tests {
         data_dir.write(SECRETS_FILE, b"{\"postgres_password\": \"canary\"").expect("written");
         let why = Secrets::of(&data_dir).map(drop).expect_err("damaged").to_string();
         assert!(!why.contains("canary"), "{why}");
-    }
-
-    #[test]
-    fn a_token_is_signed_over_what_it_says() {
-        let tenant = "demo".parse().expect("a slug");
-        let token = admin_token(&SecretString::from("s"), &tenant, Uuid::nil(), 1_000);
-        let (signed, signature) = token.rsplit_once('.').expect("three parts");
-        assert_eq!(signature, URL_SAFE_NO_PAD.encode(tag(b"s", signed.as_bytes())));
-        let claims = URL_SAFE_NO_PAD.decode(signed.split('.').nth(1).expect("claims")).expect("base64");
-        let claims: serde_json::Value = serde_json::from_slice(&claims).expect("JSON");
-        assert_eq!(claims["app_metadata"]["seatpilot_role"], "admin");
-        assert_eq!(claims["exp"], 1_000 + ADMIN_TOKEN_SECONDS);
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub(super) fn binaries() -> Result<[PathBuf; Service::ALL.len()], Failure> {
 }
 
 /// Variables that `up` decides, and their `_FILE` twins, which must not reach a service by inheritance.
-const DECIDED: [&str; 10] = [
+const DECIDED: [&str; 11] = [
     "PORT",
     "BIND",
     "DATABASE_URL",
@@ -146,6 +146,7 @@ const DECIDED: [&str; 10] = [
     "SERVICE_NAME",
     "METRICS_INGEST_KEY",
     "SUPABASE_JWT_SECRET",
+    "SUPABASE_JWKS_URL",
     "HMAC_TENANT_SECRET",
     "FAULT_POINTS",
 ];

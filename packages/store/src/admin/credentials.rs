@@ -3,9 +3,11 @@
 use jiff::Timestamp;
 use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId, TokenHash};
 use seatpilot_runtime::{SecretBytes, SecretString};
+use serde_json::json;
 use uuid::Uuid;
 
 use super::{Admin, AdminError};
+use crate::audit::{Act, record};
 
 /// A device that was just made.
 #[derive(Debug)]
@@ -101,13 +103,19 @@ impl Admin {
         let hash = TokenHash::of(token.expose_secret().as_bytes());
         let channels: Option<Vec<&str>> =
             scope.channels.as_ref().map(|set| set.iter().map(|channel| channel.as_str()).collect());
+        let limits = json!({
+            "venues": words(scope.venues.as_ref()), "events": words(scope.events.as_ref()),
+            "doors": words(scope.doors.as_ref()), "channels": channels,
+        });
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
         let row = transaction
             .query_one(
-                "insert into ops.devices (device_id, tenant_id, name, token_hash, venues, events, doors, channels)
+                "with was as (select d.name from ops.devices d where d.token_hash = $4)
+                 insert into ops.devices (device_id, tenant_id, name, token_hash, venues, events, doors, channels)
                  values ($1, $2::text, $3, $4, $5, $6, $7, $8)
                  on conflict (token_hash) do update set name = excluded.name
-                 returning device_id",
+                 returning device_id, xmax = 0 as made, (select was.name from was) as was",
                 &[
                     &Uuid::now_v7(),
                     &tenant.as_str(),
@@ -120,8 +128,21 @@ impl Admin {
                 ],
             )
             .await?;
+        let id: Uuid = row.try_get("device_id")?;
+        let was: Option<&str> = row.try_get("was")?;
+        let (target_id, before) = (id.to_string(), was.map(|name| json!({ "name": name })));
+        let act = if row.try_get("made")? {
+            Some(("device.make", json!({ "name": name, "limits": limits })))
+        } else {
+            (was != Some(name)).then(|| ("device.rename", json!({ "name": name })))
+        };
+        if let Some((action, after)) = act {
+            let (target_id, before) = (target_id.as_str(), before.as_ref());
+            let act = Act { action, target_type: "device", target_id, before, after: Some(&after) };
+            record(&transaction, &actor, act).await?;
+        }
         transaction.commit().await?;
-        Ok(row.try_get(0)?)
+        Ok(id)
     }
 
     /// The tenant's devices, oldest first.
@@ -158,15 +179,22 @@ impl Admin {
     /// # Errors
     /// [`AdminError`].
     pub async fn revoke_device(&mut self, tenant: &TenantId, device: Uuid) -> Result<bool, AdminError> {
+        const REVOKE: &str = "with was as (
+                select d.device_id, d.revoked_at from ops.devices d
+                where d.device_id = $1 and d.tenant_id = $2 for update)
+            update ops.devices d set revoked_at = coalesce(d.revoked_at, now()) from was
+            where d.device_id = was.device_id and d.tenant_id = $2
+            returning was.revoked_at is null as changed";
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
-        let known = transaction
-            .execute(
-                "update ops.devices set revoked_at = coalesce(revoked_at, now()) where device_id = $1 and tenant_id = $2",
-                &[&device, &tenant.as_str()],
-            )
-            .await?;
+        let row = transaction.query_opt(REVOKE, &[&device, &tenant.as_str()]).await?;
+        let Some(row) = row else { return Ok(false) };
+        if row.try_get("changed")? {
+            let target_id = device.to_string();
+            record(&transaction, &actor, revocation("device.revoke", "device", &target_id)).await?;
+        }
         transaction.commit().await?;
-        Ok(known == 1)
+        Ok(true)
     }
 
     /// Makes a signing key; without an id one is made up.
@@ -202,6 +230,7 @@ impl Admin {
         secret: &SecretBytes,
     ) -> Result<bool, AdminError> {
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
         let made = transaction
             .execute(
@@ -210,6 +239,17 @@ impl Admin {
                 &[&key_id, &tenant.as_str(), &scopes, &secret.expose_secret().as_slice()],
             )
             .await?;
+        if made == 1 {
+            let after = json!({ "scopes": scopes });
+            let act = Act {
+                action: "key.make",
+                target_type: "key",
+                target_id: key_id,
+                before: None,
+                after: Some(&after),
+            };
+            record(&transaction, &actor, act).await?;
+        }
         transaction.commit().await?;
         Ok(made == 1)
     }
@@ -244,16 +284,26 @@ impl Admin {
     /// # Errors
     /// [`AdminError`].
     pub async fn revoke_key(&mut self, tenant: &TenantId, key_id: &str) -> Result<RevokedKey, AdminError> {
+        const REVOKE: &str = "with was as (
+                select k.key_id, k.revoked_at from ops.signing_keys k
+                where k.key_id = $1 and k.tenant_id = $2 for update)
+            update ops.signing_keys k set revoked_at = coalesce(k.revoked_at, now()) from was
+            where k.key_id = was.key_id and k.tenant_id = $2
+            returning was.revoked_at is null as changed";
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
-        let known = transaction
-            .execute(
-                "update ops.signing_keys set revoked_at = coalesce(revoked_at, now()) where key_id = $1 and tenant_id = $2",
-                &[&key_id, &tenant.as_str()],
-            )
-            .await?;
+        let row = transaction.query_opt(REVOKE, &[&key_id, &tenant.as_str()]).await?;
+        let Some(row) = row else { return Ok(RevokedKey::Unknown) };
+        if row.try_get("changed")? {
+            record(&transaction, &actor, revocation("key.revoke", "key", key_id)).await?;
+        }
         transaction.commit().await?;
-        Ok(if known == 1 { RevokedKey::Revoked } else { RevokedKey::Unknown })
+        Ok(RevokedKey::Revoked)
     }
+}
+
+fn revocation<'a>(action: &'static str, target_type: &'static str, target_id: &'a str) -> Act<'a> {
+    Act { action, target_type, target_id, before: None, after: None }
 }
 
 fn random<const N: usize>() -> Result<[u8; N], AdminError> {

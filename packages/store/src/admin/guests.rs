@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use seatpilot_domain_model::{
     DoorId, EventId, PartySize, Profile, SeatId, SectionId, TableId, TenantId, TicketHash, VenueId,
 };
+use serde_json::json;
 use tokio_postgres::{
     binary_copy::BinaryCopyInWriter,
     types::{ToSql, Type},
@@ -13,6 +14,7 @@ use tokio_postgres::{
 use uuid::Uuid;
 
 use super::{Admin, AdminError};
+use crate::audit::{Act, record};
 
 /// One line of a guest list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,6 +94,7 @@ impl Admin {
             Type::TIMESTAMPTZ,
             Type::TEXT,
         ];
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
         transaction
             .batch_execute(
@@ -143,6 +146,18 @@ impl Admin {
             unchanged: total.saturating_sub(count("inserted")? + count("updated")? + count("used")?),
             events_made,
         };
+        let after = json!({
+            "new": imported.new, "updated": imported.updated, "unchanged": imported.unchanged,
+            "used": imported.used, "events_made": imported.events_made,
+        });
+        let act = Act {
+            action: "guests.import",
+            target_type: "venue",
+            target_id: venue.as_str(),
+            before: None,
+            after: Some(&after),
+        };
+        record(&transaction, &actor, act).await?;
         transaction.commit().await?;
         // A bulk load changes what the planner should think; the hot statements have generic plans and do not wait for it.
         if imported.new > 10_000 {
@@ -162,6 +177,7 @@ impl Admin {
         tickets: &[TicketHash],
     ) -> Result<Revoked, AdminError> {
         let hashes: Vec<&[u8]> = tickets.iter().map(|ticket| ticket.as_bytes().as_slice()).collect();
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
         let row = transaction
             .query_one(
@@ -172,6 +188,18 @@ impl Admin {
         let count = |name: &str| row.try_get::<_, i64>(name).map(|n| u64::try_from(n).unwrap_or(0));
         let revoked =
             Revoked { revoked: count("revoked")?, already: count("already")?, unknown: count("unknown")? };
+        let after = json!({
+            "revoked": revoked.revoked, "already": revoked.already, "unknown": revoked.unknown,
+        });
+        let act = Act {
+            action: "guests.revoke",
+            target_type: "event",
+            // Empty: all of the tenant's.
+            target_id: event.map(EventId::as_str).unwrap_or_default(),
+            before: None,
+            after: Some(&after),
+        };
+        record(&transaction, &actor, act).await?;
         transaction.commit().await?;
         Ok(revoked)
     }

@@ -2,8 +2,10 @@
 
 use seatpilot_domain_model::{EventId, TenantId, VenueId};
 use seatpilot_venue_graph::{PlaceKind, Venue};
+use serde_json::json;
 
 use super::{Admin, AdminError};
+use crate::audit::{Act, record};
 
 impl Admin {
     /// Publishes a map: the venue, its doors, sections, tables and seats, and the document that services
@@ -21,6 +23,7 @@ impl Admin {
         venue: &Venue,
     ) -> Result<i64, AdminError> {
         let document = venue.to_bytes();
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
         let (tenant, id) = (tenant.as_str(), venue_id.as_str());
         let row = transaction
@@ -92,8 +95,20 @@ impl Admin {
                 &[&tenant, &id, &ids, &names, &tables, &sections],
             )
             .await?;
+        let revision: i64 = row.try_get(0)?;
+        let after = json!({
+            "name": name, "time_zone": time_zone, "map_revision": revision, "places": venue.places().len(),
+        });
+        let act = Act {
+            action: "venue.publish",
+            target_type: "venue",
+            target_id: id,
+            before: None,
+            after: Some(&after),
+        };
+        record(&transaction, &actor, act).await?;
         transaction.commit().await?;
-        Ok(row.try_get(0)?)
+        Ok(revision)
     }
 
     /// The tenant's venues, by id, with the revision of their maps.
@@ -147,8 +162,9 @@ impl Admin {
         venue: &VenueId,
         name: &str,
     ) -> Result<(), AdminError> {
+        let actor = self.actor();
         let transaction = self.claimed(tenant).await?;
-        transaction
+        let made = transaction
             .execute(
                 "insert into ops.events (tenant_id, event_id, venue_id, name) values ($1::text, $2::text, $3::text, $4)
                  on conflict do nothing",
@@ -164,6 +180,17 @@ impl Admin {
         let at: &str = row.try_get(0)?;
         if at != venue.as_str() {
             return Err(AdminError::Refused(format!("event {event} is at venue {at}, not at {venue}")));
+        }
+        if made == 1 {
+            let after = json!({ "venue_id": venue, "name": name });
+            let act = Act {
+                action: "event.make",
+                target_type: "event",
+                target_id: event.as_str(),
+                before: None,
+                after: Some(&after),
+            };
+            record(&transaction, &actor, act).await?;
         }
         transaction.commit().await?;
         Ok(())
