@@ -5,6 +5,7 @@ use seatpilot_runtime::Clock;
 
 use crate::{
     billing, device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up, venue,
+    watch,
 };
 
 /// SeatPilot: guests from ticket to seat.
@@ -45,7 +46,9 @@ pub enum Command {
     ///
     /// On a terminal a live view; in a pipe a line every ten seconds, with --json an object. It asks the services' own
     /// /metrics and a Prometheus, if there is one; it opens no database.
-    #[command(after_help = "Examples:\n  seatpilot watch\n  seatpilot watch --prometheus http://127.0.0.1:9090 --json")]
+    #[command(
+        after_help = "Examples:\n  seatpilot watch\n  seatpilot watch --prometheus http://127.0.0.1:9090 --json"
+    )]
     Watch(watch::Args),
     /// Bring the database's schema up to date, and give the services their passwords where asked to.
     #[command(after_help = "Examples:\n  DATABASE_URL=postgres://… seatpilot migrate\n  \

@@ -21,6 +21,9 @@ mod supervisor;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
+use clap::ValueEnum;
+use rustix::process::{Signal, getpid, kill_process};
+
 use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId};
 use seatpilot_private_postgres::Cluster;
 use seatpilot_runtime::{
@@ -28,14 +31,15 @@ use seatpilot_runtime::{
     variable,
 };
 use seatpilot_store::admin::Admin;
+use tokio::sync::mpsc;
 
 use self::{
     data_dir::DataDir,
     database::Database,
     door::Doors,
     journey::{Guests, Stage},
-    progress::{Progress, say},
     login::Login,
+    progress::{Progress, say},
     secrets::Secrets,
     service::{Ports, Service},
     supervisor::{OnDeath, Plan, Supervisor},
@@ -44,12 +48,15 @@ use crate::{
     failure::Failure,
     global::{DEFAULT_TENANT, Global},
     state::{IngestKey, STATE_FILE, State},
+    watch::{End, Watch},
 };
 
 /// There is no balancer in front that would have to notice a drain first.
 const DRAIN_MS: &str = "300";
 /// The pause before a private Postgres that died is started again.
 const POSTGRES_PAUSE: Duration = Duration::from_millis(500);
+/// What is said while it runs and waits to be shown; further lines are let go.
+const NOTICES_MAX: usize = 64;
 
 /// What `up` is told; `--data-dir`, `--json` and `DATABASE_URL` are in [`Global`].
 #[derive(Debug, Clone, clap::Args)]
@@ -69,6 +76,24 @@ pub struct Args {
     /// Send the demo guest also where `DATABASE_URL` is given.
     #[arg(long)]
     pub demo: bool,
+    /// Show the night while it runs: live on a terminal, else a line every ten seconds.
+    #[arg(long, value_name = "WHEN", value_enum, default_value_t = Shown::Auto, num_args = 0..=1, require_equals = true,
+          default_missing_value = "always")]
+    pub watch: Shown,
+    /// The Prometheus whose alerts are shown.
+    #[arg(long, value_name = "URL", default_value = crate::watch::PROMETHEUS, value_parser = crate::watch::base_url)]
+    pub prometheus: String,
+}
+
+/// When the night is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shown {
+    /// On a terminal, without --json.
+    Auto,
+    /// Also in a pipe.
+    Always,
+    /// Not at all.
+    Never,
 }
 
 /// What the environment says.
@@ -125,13 +150,21 @@ pub async fn run(args: Args, global: &Global) -> Result<(), Failure> {
     let shutdown = Shutdown::for_command()?;
     let settings = Environment::process().read(Settings::read)?;
     let mut started = Started::default();
+    let (tell, mut notices) = mpsc::channel(NOTICES_MAX);
     let outcome = tokio::select! {
-        outcome = start(&mut started, &args, global, &settings) => outcome.map_err(with_way_out),
+        outcome = start(&mut started, &args, global, &settings, &tell) => outcome.map_err(with_way_out),
+        () = said(&mut notices) => Ok(None),
         () = shutdown.begun() => Err(Failure::new("stopped before everything was up")),
     };
     let outcome = match outcome {
-        Ok(()) if !args.once => stay(&mut started, &shutdown).await,
-        outcome => outcome,
+        Ok(Some(state)) if !args.once => {
+            let watch = watch(&args, &state, global);
+            tokio::select! {
+                outcome = stay(&mut started, &shutdown, &tell) => outcome,
+                () = show(watch.as_ref(), &mut notices) => Ok(()),
+            }
+        }
+        outcome => outcome.map(drop),
     };
     let taken_down = tokio::select! {
         taken_down = take_down(&mut started) => taken_down,
@@ -157,7 +190,8 @@ async fn start(
     args: &Args,
     global: &Global,
     settings: &Settings,
-) -> Result<(), Failure> {
+    tell: &mpsc::Sender<String>,
+) -> Result<Option<State>, Failure> {
     let output = global.output();
     let tenant: TenantId = match &global.tenant {
         Some(tenant) => tenant.clone(),
@@ -215,7 +249,7 @@ async fn start(
         plans.push(Plan { service, program, env, log: data_dir.log(service.name()) });
     }
     let on_death = if args.once { OnDeath::Fail } else { OnDeath::Restart };
-    let services = started.services.insert(Supervisor::start(plans, on_death));
+    let services = started.services.insert(Supervisor::start(plans, on_death, tell));
 
     let clock = Clock::system();
     let doors =
@@ -274,7 +308,8 @@ async fn start(
     // With `--once` nothing is there any more when somebody could follow it.
     let link = (!args.once)
         .then(|| login.link(&state.urls.telemetry_ingest, clock.uuid_v7(), clock.now().as_second()));
-    report::print(output, &state, journey.as_ref(), link.as_deref())
+    report::print(output, &state, journey.as_ref(), link.as_deref())?;
+    Ok(Some(state))
 }
 
 /// The keys that metrics-api takes: those of the environment, or ours.
@@ -305,8 +340,11 @@ async fn ready(doors: &Doors) -> Result<(), Failure> {
 }
 
 /// Keeps everything running until it is asked to end.
-async fn stay(started: &mut Started, shutdown: &Shutdown) -> Result<(), Failure> {
-    say("Everything runs; Ctrl-C stops it.");
+async fn stay(
+    started: &mut Started,
+    shutdown: &Shutdown,
+    tell: &mpsc::Sender<String>,
+) -> Result<(), Failure> {
     let Some(services) = &mut started.services else { return Ok(()) };
     loop {
         let postgres_ended = async {
@@ -320,7 +358,7 @@ async fn stay(started: &mut Started, shutdown: &Shutdown) -> Result<(), Failure>
             why = services.failed() => return Err(Failure::new(why)),
             () = postgres_ended => {}
         }
-        say("Postgres ended: it is started again");
+        let _ = tell.try_send("Postgres ended: it is started again".to_owned());
         tokio::select! {
             () = shutdown.begun() => return Ok(()),
             () = tokio::time::sleep(POSTGRES_PAUSE) => {}
@@ -329,6 +367,46 @@ async fn stay(started: &mut Started, shutdown: &Shutdown) -> Result<(), Failure>
             cluster.start_again().await.map_err(Failure::new)?;
         }
     }
+}
+
+/// The view of the night, where it is to be shown.
+fn watch(args: &Args, state: &State, global: &Global) -> Option<Watch> {
+    let keys = " q: leave this, everything runs on   Ctrl-C: stop everything   ?: what is shown";
+    let watch = Watch::new(state, &args.prometheus, keys, global.output());
+    match args.watch {
+        Shown::Auto => watch.is_live().then_some(watch),
+        Shown::Always => Some(watch),
+        Shown::Never => None,
+    }
+}
+
+/// Shows the night, then what is said, for ever. Neither a terminal that is gone nor a reader ends what runs.
+async fn show(watch: Option<&Watch>, notices: &mut mpsc::Receiver<String>) {
+    const RUNS: &str = "Everything runs; Ctrl-C stops it.";
+    match watch {
+        Some(watch) => {
+            if !watch.is_live() {
+                say(RUNS);
+            }
+            match watch.show(notices).await {
+                // As a Ctrl-C is without the view, so that a second one insists.
+                Ok(End::Stopped) => drop(kill_process(getpid(), Signal::INT)),
+                Ok(End::Left) => say(format!("{RUNS} `seatpilot watch` shows the night again.")),
+                Err(Failure::ReaderGone) => {}
+                Err(failure) => say(failure.to_string()),
+            }
+        }
+        None => say(RUNS),
+    }
+    said(notices).await;
+}
+
+/// Says what is to be said, for ever.
+async fn said(notices: &mut mpsc::Receiver<String>) {
+    while let Some(line) = notices.recv().await {
+        say(line);
+    }
+    std::future::pending().await
 }
 
 /// Services first, for they drain into the database.

@@ -4,7 +4,7 @@
 use std::{
     ffi::OsString,
     fs::{File, OpenOptions},
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Seek, SeekFrom},
     path::{Path, PathBuf},
     process::{ExitStatus, Stdio},
     time::{Duration, Instant},
@@ -62,14 +62,14 @@ pub(super) struct Supervisor {
 }
 
 impl Supervisor {
-    /// Starts them.
-    pub(super) fn start(plans: Vec<Plan>, on_death: OnDeath) -> Self {
+    /// Starts them. What an operator should know of them while they run is told, where there is room.
+    pub(super) fn start(plans: Vec<Plan>, on_death: OnDeath, notices: &mpsc::Sender<String>) -> Self {
         let (stop, _) = watch::channel(false);
         // One message from each at most.
         let (tell, fatal) = mpsc::channel(plans.len().max(1));
         let mut keepers = JoinSet::new();
         for plan in plans {
-            keepers.spawn(keep(plan, on_death, stop.subscribe(), tell.clone()));
+            keepers.spawn(keep(plan, on_death, stop.subscribe(), tell.clone(), notices.clone()));
         }
         Self { stop, fatal, keepers }
     }
@@ -89,7 +89,13 @@ impl Supervisor {
     }
 }
 
-async fn keep(plan: Plan, on_death: OnDeath, mut stop: watch::Receiver<bool>, tell: mpsc::Sender<String>) {
+async fn keep(
+    plan: Plan,
+    on_death: OnDeath,
+    mut stop: watch::Receiver<bool>,
+    tell: mpsc::Sender<String>,
+    notices: mpsc::Sender<String>,
+) {
     let mut pause = PAUSE_FIRST;
     loop {
         let begun = Instant::now();
@@ -119,8 +125,7 @@ async fn keep(plan: Plan, on_death: OnDeath, mut stop: watch::Receiver<bool>, te
         if begun.elapsed() > STEADY_AFTER {
             pause = PAUSE_FIRST;
         }
-        // Where standard error is closed there is nobody to tell.
-        let _ = writeln!(io::stderr(), "{name} ended ({how}): started again in {} ms", pause.as_millis());
+        let _ = notices.try_send(format!("{name} ended ({how}): started again in {} ms", pause.as_millis()));
         tokio::select! {
             () = sleep(pause) => {}
             () = asked(&mut stop) => return,
@@ -244,9 +249,12 @@ mod tests {
         let script = "echo run; [ -e again ] || { touch again; exit 1; }; trap 'echo drained; exit 0' TERM; \
                       echo up; while :; do sleep 0.05; done";
         let script = script.replace("again", folder.path().join("again").to_str().expect("UTF-8"));
-        let supervisor = Supervisor::start(vec![plan(folder.path(), &script)], OnDeath::Restart);
+        let (notices, mut told) = mpsc::channel(4);
+        let supervisor = Supervisor::start(vec![plan(folder.path(), &script)], OnDeath::Restart, &notices);
         until(|| said("up")).await;
         supervisor.drain().await;
+        let notice = told.recv().await.expect("one was told");
+        assert!(notice.contains("checkin ended") && notice.contains("started again"), "{notice}");
         assert!(said("run\nrun\nup\ndrained"), "{}", std::fs::read_to_string(&log).expect("a log"));
     }
 
@@ -254,7 +262,8 @@ mod tests {
     async fn a_death_is_told_with_the_service_s_last_words() {
         let folder = tempfile::tempdir().expect("a folder");
         let one = plan(folder.path(), "echo first; echo 'DATABASE_URL: is required' >&2; exit 64");
-        let mut supervisor = Supervisor::start(vec![one], OnDeath::Restart);
+        let (notices, _) = mpsc::channel(1);
+        let mut supervisor = Supervisor::start(vec![one], OnDeath::Restart, &notices);
         let why = supervisor.failed().await;
         assert!(why.contains("checkin") && why.contains("64") && why.contains("is required"), "{why}");
     }
