@@ -5,8 +5,6 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/setup.sh
 . "$root/scripts/lib/setup.sh"
-# shellcheck source=scripts/lib/plots.sh
-. "$root/scripts/lib/plots.sh"
 
 usage() {
   cat <<'TXT'

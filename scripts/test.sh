@@ -71,6 +71,8 @@ need_prometheus "$root/target/tools"
 want_second_prometheus "$root/target/tools"
 need_nginx "$root/target/tools"
 want_linters "$root/target/tools"
+want_plots "$root/target/tools"
+want_clients "$root/target/tools"
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''
   for folder in "$SEATPILOT_VENUES"/*/; do

@@ -124,6 +124,10 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/prometheus.sh"
 # shellcheck source=scripts/lib/nginx.sh
 . "$(dirname "${BASH_SOURCE[0]}")/nginx.sh"
+# shellcheck source=scripts/lib/plots.sh
+. "$(dirname "${BASH_SOURCE[0]}")/plots.sh"
+# shellcheck source=scripts/lib/clients.sh
+. "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
