@@ -40,13 +40,14 @@ impl Pace {
 mod tests {
     use super::*;
 
-    #[tokio::test(start_paused = true)]
+    #[tokio::test]
     async fn an_evening_that_is_played_faster_lies_back_and_a_real_one_does_not() {
         let faster = Pace::begin(6000.0, Duration::from_secs(60));
         assert!((faster.back_s(100.0) - 99.0).abs() < 1e-9);
-        faster.until(3000.0).await;
-        assert!((faster.evening_s() - 3000.0).abs() < 1.0);
         assert_eq!(Pace::begin(6000.0, Duration::from_secs(6000)).back_s(100.0), 0.0);
         assert_eq!(Pace::begin(6000.0, Duration::from_secs(9000)).back_s(100.0), 0.0);
+        let fast = Pace::begin(6000.0, Duration::from_millis(100));
+        fast.until(3000.0).await;
+        assert!(fast.evening_s() >= 3000.0, "{}", fast.evening_s());
     }
 }

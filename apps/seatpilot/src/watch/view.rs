@@ -122,7 +122,7 @@ fn checkins(frame: &mut Frame<'_>, area: Rect, night: &Night) {
     let now = night.rate(Counts::admitted);
     let text = vec![
         Line::from(vec![
-            Span::styled(format!(" {}", figure(now, " a second")), bold()),
+            Span::styled(format!(" {}", figure(now, "/s")), bold()),
             Span::raw(format!(", {} let in", thousands(night.total().admitted()))),
         ]),
         Line::from(format!(" p50 {}   p99 {}", figure(ms(0.5), " ms"), figure(ms(0.99), " ms"))),
@@ -139,7 +139,7 @@ fn walks(frame: &mut Frame<'_>, area: Rect, night: &Night) {
     let total = night.total();
     let text = vec![
         Line::from(vec![
-            Span::styled(format!(" {}", figure(night.rate(Counts::seated), " a second")), bold()),
+            Span::styled(format!(" {}", figure(night.rate(Counts::seated), "/s")), bold()),
             Span::raw(format!(
                 ", {} seated, {} over 15 min",
                 thousands(total.seated()),
@@ -171,6 +171,12 @@ fn panel(
 ) {
     let block = framed(title);
     let inner = block.inner(area);
+    let rates = night.rates(usize::from(inner.width.saturating_sub(2)), of);
+    let peak = rates.iter().copied().reduce(f64::max);
+    let block = match peak {
+        Some(peak) => block.title(Line::styled(format!(" peak {}/s ", short(peak)), dim()).right_aligned()),
+        None => block,
+    };
     frame.render_widget(block, area);
     let rows = u16::try_from(text.len()).unwrap_or(u16::MAX);
     let [numbers, history] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(inner);
@@ -178,7 +184,6 @@ fn panel(
     let [_, history, _] =
         Layout::horizontal([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)])
             .areas(history);
-    let rates = night.rates(usize::from(history.width), of);
     // In hundredths, for a spark is a whole number; from the right, where now is.
     let bars: Vec<u64> = std::iter::repeat_n(0, usize::from(history.width).saturating_sub(rates.len()))
         .chain(rates.iter().map(|rate| (rate * 100.0) as u64))
@@ -193,28 +198,19 @@ fn panel(
 fn ingest(night: &Night) -> Vec<Line<'static>> {
     let rate = |of: fn(&Counts) -> f64| figure(night.rate(of), "");
     let total = night.total();
+    let row = |name: &str, [accepted, known, refused]: [String; 3]| {
+        format!(" {name:<10}{accepted:>9}{known:>8}{refused:>9}")
+    };
+    let per_second =
+        [rate(|counts| counts.accepted), rate(|counts| counts.duplicate), rate(|counts| counts.rejected)];
     vec![
-        Line::from(format!(
-            " {} accepted, {} known, {} refused a second",
-            rate(|counts| counts.accepted),
-            rate(|counts| counts.duplicate),
-            rate(|counts| counts.rejected)
-        )),
-        Line::from(format!(
-            " {} accepted, {} known, {} refused",
-            thousands(total.accepted),
-            thousands(total.duplicate),
-            thousands(total.rejected)
-        )),
+        Line::styled(row("", ["accepted", "known", "refused"].map(str::to_owned)), dim()),
+        Line::from(row("a second", per_second)),
+        Line::from(row("in all", [total.accepted, total.duplicate, total.rejected].map(thousands))),
         held(
             Mark::of(night.reject_share(), REJECT_SHARE),
             format!("refused {}", percent(night.reject_share())),
             "under 1 % in 5 min",
-        ),
-        held(
-            Mark::of(night.error_share(), ERROR_SHARE),
-            format!("5xx {}", percent(night.error_share())),
-            "of all requests",
         ),
     ]
 }
@@ -235,8 +231,12 @@ fn inside(night: &Night) -> Vec<Line<'static>> {
         ),
         held(waiting, format!("{} wait for a connection", thousands(gauges.waiting)), ""),
         held(
-            Mark::of(night.rate(|counts| counts.requests), f64::INFINITY),
-            format!("{} requests a second", figure(night.rate(|counts| counts.requests), "")),
+            Mark::of(night.error_share(), ERROR_SHARE),
+            format!(
+                "{} 5xx of {} requests/s",
+                percent(night.error_share()),
+                figure(night.rate(|counts| counts.requests), "")
+            ),
             "",
         ),
     ]
@@ -279,8 +279,9 @@ fn firing(night: &Night, around: &Around, room: usize) -> Vec<Line<'static>> {
     match &night.alerts {
         Alerts::Unasked => vec![Line::styled(" -- asked", dim())],
         Alerts::NoPrometheus => vec![
-            Line::styled(format!(" -- no Prometheus at {}", around.prometheus), dim()),
-            Line::styled("    so nobody judges the rules; --prometheus URL", dim()),
+            Line::styled(" -- not known: no Prometheus at", dim()),
+            Line::styled(format!("    {}", around.prometheus), dim()),
+            Line::styled("    --prometheus URL names another", dim()),
         ],
         Alerts::Known { firing, pending } => {
             let mut lines = Vec::new();
