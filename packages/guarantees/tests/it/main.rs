@@ -1,1 +1,2 @@
 //! One binary for all of them: it links once.
+mod rules;
