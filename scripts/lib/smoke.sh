@@ -8,8 +8,6 @@
 
 # shellcheck source=scripts/lib/setup.sh
 . "$root/scripts/lib/setup.sh"
-# shellcheck source=scripts/lib/clients.sh
-. "$root/scripts/lib/clients.sh"
 # shellcheck source=scripts/lib/asking.sh
 . "$root/scripts/lib/asking.sh"
 # shellcheck source=scripts/lib/guest.sh

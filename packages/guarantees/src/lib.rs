@@ -51,7 +51,7 @@ mod wiring;
 pub use alertmanager::Alertmanager;
 pub use collector::{Behaviour, Collector, Post, Span};
 pub use guests::{Guests, Traffic};
-pub use live_stack::{LiveStack, METRICS_KEY, Process, Service};
+pub use live_stack::{JWT_SECRET, LiveStack, METRICS_KEY, Process, Service};
 pub use node_exporter::NodeExporter;
 pub use pace::Pace;
 pub use prometheus::{ActiveAlert, Prometheus, Sample};

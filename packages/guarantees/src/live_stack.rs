@@ -17,6 +17,8 @@ use crate::{
 
 /// The key of metrics-api's door.
 pub const METRICS_KEY: &str = "metrics-key-of-the-tests";
+/// What signs administrators' tokens.
+pub const JWT_SECRET: &str = "the secret of administrators' tokens in the tests";
 
 /// A service of ours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -227,6 +229,11 @@ async fn process(service: Service, evening: &Evening, port: u16) -> Process {
     if service == Service::KpiRefresher {
         // Well below every threshold of the lag, at the shipped pace too.
         variables.push(("REFRESH_EVERY_SEC", "5".to_owned()));
+    }
+    if service == Service::Checkin {
+        // Check-ins may be made slow, by an administrator.
+        variables.push(("FAULT_POINTS", "on".to_owned()));
+        variables.push(("SUPABASE_JWT_SECRET", JWT_SECRET.to_owned()));
     }
     if service == Service::MetricsApi {
         variables.push(("METRICS_INGEST_KEY", METRICS_KEY.to_owned()));

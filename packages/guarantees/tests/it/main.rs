@@ -1,2 +1,3 @@
 //! One binary for all of them: it links once.
 mod rules;
+mod smoke;
