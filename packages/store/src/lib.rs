@@ -19,6 +19,7 @@ mod metering;
 mod places;
 mod reader;
 mod sessions;
+mod wait_trace;
 mod writer;
 
 use std::{

@@ -24,7 +24,7 @@ use std::{
 
 use seatpilot_domain_model::TenantId;
 use seatpilot_metrics_api::{Metrics, WriterMetrics};
-use seatpilot_runtime::traces::{self, Outcome, RequestTrace, Share, Step, What};
+use seatpilot_runtime::traces::{Outcome, Share};
 use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
@@ -35,6 +35,7 @@ use crate::{
     Error,
     connection::{Connection, Target},
     error::Failure,
+    wait_trace::WaitTrace,
 };
 
 /// How often one statement is sent again after two transactions met (deadlock, or a nonce used elsewhere).
@@ -194,43 +195,6 @@ struct Waiting<B: Batch> {
     answer: oneshot::Sender<Result<B::Answer, Error>>,
     /// Where the request's trace is told of the wait and of the statement; none where it is not recorded.
     trace: Option<WaitTrace>,
-}
-
-/// The trace of a request that waits, told of what happened to its row by the task that writes it: the caller may
-/// have given up by then. A row that is dropped before it was sent has waited in vain.
-struct WaitTrace {
-    request: RequestTrace,
-    writer: &'static str,
-    /// Since when it waits; none once it was sent.
-    since: Option<Instant>,
-}
-
-impl WaitTrace {
-    fn of_this_request(writer: &'static str) -> Option<Self> {
-        traces::current().map(|request| Self { request, writer, since: Some(Instant::now()) })
-    }
-
-    /// Tells of one statement that the row was in.
-    fn sent(&mut self, share: Share, (began, ended): (Instant, Instant), outcome: Outcome) {
-        self.waited(began, Outcome::Done);
-        let what = What::Statement(self.writer, Some(share));
-        self.request.note(Step { what, began, ended, outcome });
-    }
-
-    fn waited(&mut self, until: Instant, outcome: Outcome) {
-        if let Some(began) = self.since.take() {
-            let what = What::BatchWait(self.writer);
-            self.request.note(Step { what, began, ended: until, outcome });
-        }
-    }
-}
-
-impl Drop for WaitTrace {
-    fn drop(&mut self) {
-        if self.since.is_some() {
-            self.waited(Instant::now(), Outcome::Failed);
-        }
-    }
 }
 
 impl<B: Batch> Queue<B> {
