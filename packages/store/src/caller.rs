@@ -122,3 +122,41 @@ impl Caller<'_> {
         Ok(head)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use seatpilot_domain_model::Role;
+    use seatpilot_runtime::{Readiness, SecretString, StoreKind};
+    use seatpilot_testkit::TestDb;
+
+    use super::*;
+    use crate::connection::Target;
+
+    #[tokio::test]
+    async fn role_and_claims_end_with_their_transaction() {
+        let db = TestDb::new().await;
+        let url = SecretString::new(db.url_as("seatpilot_ingest"));
+        let target = Target::parse(&url, "test").expect("a URL");
+        // One connection: who comes next gets the same.
+        let reader = Reader::new(&target, 1, Readiness::starting(StoreKind::Postgres)).expect("a pool");
+        let who = Administrator { tenant: "acme".parse().expect("a slug"), role: Role::Owner, subject: None };
+        const SQL: &str = "select current_user::text, current_setting('request.jwt.claims', true)";
+        let claims = who.claims();
+        for _ in 0..3 {
+            let rows = reader.as_person(&claims, SQL, &[]).await.expect("as a person");
+            assert_eq!((rows[0].get::<_, &str>(0), rows[0].get::<_, &str>(1)), ("authenticated", &*claims));
+            let rows = reader.for_person(&claims, SQL, &[]).await.expect("for a person");
+            assert_eq!(
+                (rows[0].get::<_, &str>(0), rows[0].get::<_, &str>(1)),
+                ("seatpilot_ingest", &*claims)
+            );
+            let rows = reader.look_up(SQL, &[]).await.expect("as the service");
+            assert_eq!(rows[0].get::<_, &str>(0), "seatpilot_ingest");
+            assert_eq!(rows[0].get::<_, Option<&str>>(1).unwrap_or_default(), "", "no claim is left behind");
+        }
+        // What a person does is read only.
+        let write =
+            "insert into ops.venues (tenant_id, venue_id, name, time_zone) values ('acme', 'v', 'v', 'UTC')";
+        assert!(reader.as_person(&claims, write, &[]).await.is_err());
+    }
+}

@@ -4,8 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use seatpilot_http::RatePolicy;
 use seatpilot_runtime::{
-    DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret,
-    variable,
+    AdminAccess, DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
+    hmac_tenant_secret, variable,
 };
 
 /// What a telemetry-ingest is made of.
@@ -19,6 +19,8 @@ pub struct Config {
     pub bootstrap: Option<HmacTenantSecret>,
     /// How many requests a key may send.
     pub rate: RatePolicy,
+    /// What verifies administrators' tokens.
+    pub admin: AdminAccess,
 }
 
 impl Config {
@@ -27,8 +29,10 @@ impl Config {
 
     /// Reads all of it.
     pub fn read(env: &mut Environment) -> Self {
+        let service = ServiceConfig::read(env, Self::DEFAULTS);
         Self {
-            service: ServiceConfig::read(env, Self::DEFAULTS),
+            admin: AdminAccess::read(env, service.deployment),
+            service,
             database: DatabaseConfig::required(env),
             bootstrap: hmac_tenant_secret(env),
             rate: rate(env),

@@ -4,7 +4,10 @@
 //! grammar, size, key, tag, time, scope, rate ([`authenticate`]), then nonce, JSON and items ([`events`]). What is
 //! not authenticated is counted and never stored; what is authenticated and bad goes to the dead-letter queue, item
 //! by item, in the transaction that stores the good ones. Nobody is answered before it committed.
+//!
+//! And the pages of administrators, `/admin` ([`admin`]).
 
+pub mod admin;
 mod authenticate;
 mod config;
 mod events;
@@ -15,7 +18,10 @@ mod state;
 
 use std::sync::Arc;
 
-use seatpilot_http::{Routes, ServeOptions, Server, Success};
+use seatpilot_http::{
+    Routes, ServeOptions, Server, Success,
+    admin::{AdminGuard, AdminGuardSettings, Database},
+};
 use seatpilot_metrics_api::Metrics;
 use seatpilot_runtime::{
     Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging, variable,
@@ -70,8 +76,18 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         metrics: Arc::clone(&metrics),
         openapi: openapi::document(),
     };
+    let guard = AdminGuard::new(AdminGuardSettings {
+        access: config.admin.clone(),
+        deployment: config.service.deployment,
+        database: Database::Present,
+        clock: clock.clone(),
+    })
+    .map_err(|fault| ConfigFaults::of(&variable::SUPABASE_JWKS_URL, fault.to_string()))?
+    .with_login_page(admin::form_for);
+    let desk = Arc::new(admin::Desk::new(Arc::new(guard), Some(store.clone())));
     let state = Arc::new(State::new(config, store, metrics, clock));
     Ok(Server::bind(options, move |routes: &mut Routes| {
         routes.state(Arc::clone(&state)).post("/v1/events", Success::Accepted, events::post_events);
+        admin::routes(routes, &desk);
     })?)
 }

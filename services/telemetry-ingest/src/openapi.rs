@@ -22,7 +22,14 @@ pub fn document() -> String {
     info(
         description = "Takes HMAC-signed telemetry. What is authenticated and bad goes to the dead-letter queue."
     ),
-    paths(crate::events::post_events)
+    paths(
+        crate::events::post_events,
+        crate::admin::get_login,
+        crate::admin::post_login,
+        crate::admin::post_logout,
+        crate::admin::get_house,
+        crate::admin::get_audit
+    )
 )]
 struct Api;
 

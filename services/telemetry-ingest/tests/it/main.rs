@@ -7,8 +7,10 @@
     reason = "a test that fails, fails; and it may read the time"
 )]
 
+mod access;
 mod items;
 mod limits;
+mod login;
 mod openapi;
 mod process;
 mod replays;

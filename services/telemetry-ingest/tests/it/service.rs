@@ -37,6 +37,7 @@ pub(crate) struct Service {
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
     shutdown: Shutdown,
+    variables: Vec<(String, String)>,
 }
 
 /// What was answered.
@@ -115,12 +116,16 @@ impl Service {
 
     async fn on(db: TestDb, clock: Clock, variables: &[(&str, &str)]) -> Self {
         let (url, shutdown) = serve(&db, clock, variables).await;
-        Self { db, url, client: reqwest::Client::new(), shutdown }
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
+        Self { db, url, client, shutdown, variables }
     }
 
     /// A second instance on the same database, until the first ends.
     pub(crate) async fn second(&self) -> String {
-        let (url, shutdown) = serve(&self.db, Clock::system(), &[]).await;
+        let variables: Vec<(&str, &str)> =
+            self.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
+        let (url, shutdown) = serve(&self.db, Clock::system(), &variables).await;
         let first = self.shutdown.clone();
         tokio::spawn(async move {
             first.begun().await;
@@ -234,7 +239,8 @@ impl Reply {
     }
 }
 
-async fn reply(request: reqwest::RequestBuilder) -> Reply {
+/// Sends a request.
+pub(crate) async fn reply(request: reqwest::RequestBuilder) -> Reply {
     let response = request.send().await.unwrap();
     let (status, headers) = (response.status().as_u16(), response.headers().clone());
     Reply { status, headers, text: response.text().await.unwrap() }

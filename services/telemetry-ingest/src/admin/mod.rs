@@ -1,0 +1,62 @@
+//! `/admin`: what administrators reach. Login and stylesheet are open; everything else stands behind the guard of
+//! `http`, names the action that it is, and reads under the caller's own claims.
+
+mod audit;
+mod frame;
+mod house;
+mod login;
+
+use std::sync::Arc;
+
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
+use askama::Template;
+use seatpilot_domain_model::{AdminAction, Fault};
+use seatpilot_http::{Answer, Problem, Routes, Success, admin::AdminGuard};
+use seatpilot_store::Store;
+
+pub(crate) use audit::__path_get_audit;
+pub(crate) use house::__path_get_house;
+pub(crate) use login::{__path_get_login, __path_post_login, __path_post_logout, form_for};
+
+const STYLESHEET: &str = include_str!("../../assets/admin.css");
+
+/// What the pages share.
+pub struct Desk {
+    guard: Arc<AdminGuard>,
+    store: Option<Store>,
+}
+
+impl Desk {
+    /// With no store, every page but the stylesheet is 503 and names the variable that is missing.
+    pub fn new(guard: Arc<AdminGuard>, store: Option<Store>) -> Self {
+        Self { guard, store }
+    }
+
+    fn store(&self) -> Result<&Store, Fault> {
+        self.store.as_ref().ok_or_else(Fault::database_required)
+    }
+}
+
+/// The routes. Each that is behind the guard stands in the table of the test `access`, with its roles.
+pub fn routes(routes: &mut Routes, desk: &Arc<Desk>) {
+    routes
+        .state(Arc::clone(desk))
+        .get("/admin/login", login::get_login)
+        .post("/admin/login", Success::Ok, login::post_login)
+        .get("/admin/admin.css", stylesheet);
+    routes
+        .guarded(&desk.guard)
+        .get("/admin", AdminAction::ReadDashboards, house::get_house)
+        .post("/admin/logout", AdminAction::ReadDashboards, Success::Ok, login::post_logout)
+        .get("/admin/audit", AdminAction::ReadAudit, audit::get_audit);
+}
+
+async fn stylesheet() -> Answer {
+    Answer::text(Success::Ok, "text/css; charset=utf-8", STYLESHEET)
+        .with_header(CACHE_CONTROL, HeaderValue::from_static("max-age=300"))
+}
+
+/// A template into HTML. It fails only where a value's own `Display` does.
+fn render(template: &impl Template) -> Result<String, Problem> {
+    template.render().map_err(|error| Fault::internal().with_cause(error).into())
+}
