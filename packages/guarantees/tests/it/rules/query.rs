@@ -77,10 +77,8 @@ impl<'e> Asked<'e> {
         }
         match call.func.name {
             "label_replace" | "label_join" => labels.extend([text(1)]),
-            "histogram_quantile" => {
-                if !labels.remove("le") {
-                    self.fault("a quantile of what has no buckets".to_owned());
-                }
+            "histogram_quantile" if !labels.remove("le") => {
+                self.fault("a quantile of what has no buckets".to_owned());
             }
             "absent" => {
                 if let Some(Expr::VectorSelector(selector)) = args.first().map(|arg| &**arg) {
