@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use seatpilot_runtime::Clock;
 
 use crate::{
-    billing, device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up, venue,
-    watch,
+    audit, billing, device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up,
+    venue, watch,
 };
 
 /// SeatPilot: guests from ticket to seat.
@@ -78,6 +78,9 @@ pub enum Command {
     /// Show, close, trace and export what each month costs.
     #[command(subcommand, after_help = "Example:\n  seatpilot billing report 2026-10")]
     Billing(billing::Command),
+    /// List what was done, and check that the log of it was not touched.
+    #[command(subcommand, after_help = "Example:\n  seatpilot audit verify")]
+    Audit(audit::Command),
     /// Sign a body from standard input: print the headers, or a curl line.
     #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \
         seatpilot sign --key-id acme_gate_01 --secret-file key.txt < event.json > headers.txt")]
@@ -102,6 +105,7 @@ impl Cli {
             Command::Key(command) => key::run(&command, global).await,
             Command::Dlq(command) => dlq::run(&command, global).await,
             Command::Billing(command) => billing::run(&command, global).await,
+            Command::Audit(command) => audit::run(&command, global).await,
             Command::Sign(args) => sign::run(&args, global, &Clock::system()),
         }
     }

@@ -1,4 +1,5 @@
-//! The command that an operator types: `up`, `simulate`, `watch`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`, `sign`.
+//! The command that an operator types: `up`, `simulate`, `watch`, `migrate`, `venue`, `guests`, `device`, `key`, `dlq`,
+//! `audit`, `sign`.
 //!
 //! Each command is a module with its clap arguments and a `run`; what they share is [`global::Global`] (which
 //! database, which tenant, how to print), [`output::Output`] and [`failure::Failure`]. SQL and rows belong to
@@ -8,6 +9,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+pub mod audit;
 pub mod billing;
 pub mod cli;
 pub mod device;

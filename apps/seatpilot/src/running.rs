@@ -52,7 +52,8 @@ impl Running {
     /// `not running: start it with …` where the database of a `state.json` does not answer; for `DATABASE_URL`
     /// why it does not, without the URL, which holds a password.
     pub async fn open(&self, global: &Global) -> Result<Admin, Failure> {
-        Admin::connect(&self.database_url).await.map_err(|error| match (error, &self.state) {
+        let admin = Admin::connect(&self.database_url).await.map(|admin| admin.acting_as(&account()));
+        admin.map_err(|error| match (error, &self.state) {
             (AdminError::Url(fault), None) => Failure::Configuration(vec![format!("DATABASE_URL {fault}")]),
             (_, Some(_)) => not_running(global),
             (error, None) => Failure::from(error).while_doing("the database of DATABASE_URL does not answer"),
@@ -90,6 +91,19 @@ fn tenant_of(global: &Global, state: Option<&State>) -> Result<TenantId, Failure
         (None, Some(state)) => Ok(state.tenant_id.clone()),
         (None, None) => DEFAULT_TENANT.parse().map_err(Failure::new),
     }
+}
+
+/// The account that runs this, for the audit log: its name where the system lists it, else its number. Who may be
+/// another account may be written down as it; what the log holds against that is the account's password.
+fn account() -> String {
+    let uid = rustix::process::geteuid().as_raw();
+    let listed = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let name = listed.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let name = fields.next()?;
+        (fields.nth(1)?.parse() == Ok(uid)).then(|| name.to_owned())
+    });
+    name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
 /// There is nothing to work on.

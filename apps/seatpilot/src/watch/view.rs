@@ -61,8 +61,7 @@ pub fn draw(frame: &mut Frame<'_>, night: &Night, around: &Around, now: &Zoned, 
     walks(frame, right, night);
     frame.render_widget(Paragraph::new(ingest(night)).block(framed("Telemetry")), telemetry);
     frame.render_widget(Paragraph::new(inside(night)).block(framed("Behind the doors")), behind);
-    let room = usize::from(services.height.saturating_sub(2));
-    frame.render_widget(Paragraph::new(houses(night, now, room)).block(framed("Services")), services);
+    houses(frame, services, night, now);
     let room = usize::from(alerts.height.saturating_sub(2));
     frame
         .render_widget(Paragraph::new(firing(night, around, room)).block(framed("Alerts that fire")), alerts);
@@ -242,8 +241,8 @@ fn inside(night: &Night) -> Vec<Line<'static>> {
     ]
 }
 
-fn houses(night: &Night, now: &Zoned, room: usize) -> Vec<Line<'static>> {
-    let mut lines: Vec<Line<'static>> = night
+fn houses(frame: &mut Frame<'_>, area: Rect, night: &Night, now: &Zoned) {
+    let lines: Vec<Line<'static>> = night
         .services
         .iter()
         .map(|seen| {
@@ -269,10 +268,17 @@ fn houses(night: &Night, now: &Zoned, room: usize) -> Vec<Line<'static>> {
             ])
         })
         .collect();
-    let left = room.saturating_sub(lines.len());
-    let newest = night.notices.len().saturating_sub(left);
-    lines.extend(night.notices.iter().skip(newest).map(|line| Line::from(format!(" {line}"))));
-    lines
+    let block = framed("Services");
+    let inner = block.inner(area);
+    frame.render_widget(block, area);
+    let rows = u16::try_from(lines.len()).unwrap_or(u16::MAX);
+    let [states, said] = Layout::vertical([Constraint::Length(rows), Constraint::Fill(1)]).areas(inner);
+    frame.render_widget(Paragraph::new(lines), states);
+    // Each may need two lines.
+    let newest = night.notices.len().saturating_sub(usize::from(said.height / 2).max(1));
+    let notices: Vec<Line<'_>> =
+        night.notices.iter().skip(newest).map(|line| Line::styled(format!(" {line}"), dim())).collect();
+    frame.render_widget(Paragraph::new(notices).wrap(Wrap { trim: false }), said);
 }
 
 fn firing(night: &Night, around: &Around, room: usize) -> Vec<Line<'static>> {

@@ -30,7 +30,7 @@ fn up(folder: &TempDir, envs: &[(&str, &str)], args: &[&str]) -> Run {
 }
 
 /// A running `up`, once its `state.json` is there.
-async fn stays(folder: &TempDir) -> (Binary, State) {
+pub(crate) async fn stays(folder: &TempDir) -> (Binary, State) {
     let data_dir = folder.path().join("data");
     let args = ["up", "--free-ports", "--data-dir", data_dir.to_str().unwrap()];
     let mut up = Binary::spawn_with(Path::new(env!("CARGO_BIN_EXE_seatpilot")), &args, &[]);
@@ -45,7 +45,7 @@ async fn stays(folder: &TempDir) -> (Binary, State) {
 }
 
 /// The processes that descend from one, by id and command.
-fn descendants(pid: u32) -> Vec<(u32, String)> {
+pub(crate) fn descendants(pid: u32) -> Vec<(u32, String)> {
     let said = Command::new("ps").args(["-A", "-o", "pid=,ppid=,args="]).output().unwrap();
     let said = String::from_utf8_lossy(&said.stdout).into_owned();
     let all: Vec<(u32, u32, String)> = said
@@ -68,7 +68,7 @@ fn descendants(pid: u32) -> Vec<(u32, String)> {
     found
 }
 
-fn is_gone(pid: u32) -> bool {
+pub(crate) fn is_gone(pid: u32) -> bool {
     let said = Command::new("ps").args(["-o", "stat=", "-p", &pid.to_string()]).output().unwrap();
     let stat = String::from_utf8_lossy(&said.stdout).trim().to_owned();
     stat.is_empty() || stat.starts_with('Z')

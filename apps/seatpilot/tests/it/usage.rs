@@ -16,6 +16,7 @@ const NEED_A_DATABASE: &[&[&str]] = &[
     &["key", "list"],
     &["key", "revoke", "acme_gate_01"],
     &["dlq", "list"],
+    &["simulate"],
 ];
 
 #[test]
@@ -38,6 +39,11 @@ fn a_line_that_makes_no_sense_exits_2_and_says_how_it_would() {
         &["key", "add", "acme_gate_01", "--scope", "all"],
         &["key", "rotate", "acme_gate_01"],
         &["dlq", "list", "--limit", "0"],
+        &["simulate", "--guests", "0"],
+        &["simulate", "--minutes", "0"],
+        &["simulate", "--event", "tonight"],
+        &["simulate", "--checkin", "https://example.com"],
+        &["up", "--watch=sometimes"],
     ] {
         let run = seatpilot(args);
         assert_eq!(run.code, 2, "{args:?}: {run:?}");
@@ -58,6 +64,8 @@ fn every_command_explains_itself_with_an_example() {
 const COMMANDS: &[&[&str]] = &[
     &[],
     &["up"],
+    &["simulate"],
+    &["watch"],
     &["venue"],
     &["guests"],
     &["device"],

@@ -65,6 +65,9 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("actix-server", &["seatpilot-http"]),
     ("prometheus", &["seatpilot-metrics-api"]),
     ("governor", &["seatpilot-http"]),
+    // A token is checked in one place.
+    ("jsonwebtoken", &["seatpilot-http"]),
+    ("askama", &["seatpilot-telemetry-ingest"]),
     // The messages of traces; the other one is the collector that tests send them to.
     ("opentelemetry-proto", &["seatpilot-runtime", "seatpilot-guarantees"]),
     ("prost", &["seatpilot-runtime", "seatpilot-guarantees"]),
