@@ -115,6 +115,21 @@ impl Guests {
         })
     }
 
+    /// One guest every so often who comes in and is not seen to sit down, until the traffic is dropped.
+    pub fn entering(&self, pause: Duration) -> Traffic {
+        let guests = self.clone();
+        Traffic::of(async move {
+            let mut ticks = tokio::time::interval(pause);
+            loop {
+                ticks.tick().await;
+                let one = guests.clone();
+                tokio::spawn(async move {
+                    one.check_in(Duration::ZERO).await;
+                });
+            }
+        })
+    }
+
     /// As [`every`](Self::every), at a walk that the objective allows, each asking for the way as well.
     pub fn at_ease(&self, pause: Duration) -> Traffic {
         let guests = self.clone();
@@ -147,7 +162,8 @@ pub struct Traffic {
 }
 
 impl Traffic {
-    pub(crate) fn of(work: impl Future<Output = ()> + Send + 'static) -> Self {
+    /// Work that never ends by itself.
+    pub fn of(work: impl Future<Output = ()> + Send + 'static) -> Self {
         Self { tasks: vec![tokio::spawn(work)] }
     }
 

@@ -6,7 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
 use seatpilot_testkit::{Binary, Evening};
 use tempfile::TempDir;
 
@@ -106,7 +106,8 @@ impl Process {
         *self.binary() = again;
     }
 
-    fn binary(&self) -> MutexGuard<'_, Binary> {
+    /// The process itself; not to be held while anybody waits for anything.
+    pub fn binary(&self) -> MutexGuard<'_, Binary> {
         self.binary.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -143,12 +144,13 @@ impl LiveStack {
 
     /// As [`start`](Self::start), with other configurations than the shipped ones: a bug to be seen caught.
     pub async fn start_with(tools: Tools, pace: Pace, guests: usize, shipped: Shipped) -> Self {
+        allow_open_files();
         let evening = Evening::of(guests).await;
         let folder = tempfile::Builder::new().prefix("seatpilot-house-").tempdir().expect("a folder");
         let [prometheus_port, alertmanager_port, node_port, ports @ ..] = free_ports::<8>();
         let mut services = BTreeMap::new();
         for (service, port) in Service::ALL.into_iter().zip(ports) {
-            services.insert(service, process(service, &evening, port).await);
+            services.insert(service, process(service, &evening, pace, port).await);
         }
         for process in services.values_mut() {
             process.binary.get_mut().unwrap_or_else(PoisonError::into_inner).ready().await;
@@ -210,7 +212,7 @@ impl LiveStack {
     }
 }
 
-async fn process(service: Service, evening: &Evening, port: u16) -> Process {
+async fn process(service: Service, evening: &Evening, pace: Pace, port: u16) -> Process {
     let url = evening.db.url_as(service.role());
     // scheme://role@host:port/database
     let (login, rest) = url.split_once('@').expect("a URL with a role");
@@ -226,9 +228,9 @@ async fn process(service: Service, evening: &Evening, port: u16) -> Process {
         ("DATABASE_URL", format!("{login}@{}/{database}", wire.address())),
         ("SEATPILOT_DRAIN_MS", "0".to_owned()),
     ];
-    if service == Service::KpiRefresher {
-        // Well below every threshold of the lag, at the shipped pace too.
-        variables.push(("REFRESH_EVERY_SEC", "5".to_owned()));
+    if service == Service::KpiRefresher && pace == Pace::Fast {
+        // As the windows are shortened, so is what happens in them.
+        variables.push(("REFRESH_EVERY_SEC", "2".to_owned()));
     }
     if service == Service::Checkin {
         // Check-ins may be made slow, by an administrator.
@@ -246,6 +248,14 @@ fn spawn(service: Service, variables: &[(&'static str, String)]) -> Binary {
     let variables: Vec<(&str, &str)> =
         variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
     Binary::spawn(service.name(), &variables)
+}
+
+/// A crowd is a connection each, here and in a service: as many as the machine lets us have, not a shell's 1,024. What
+/// we start inherits it.
+fn allow_open_files() {
+    let limits = getrlimit(Resource::Nofile);
+    let all = Rlimit { current: limits.maximum, maximum: limits.maximum };
+    let _ = setrlimit(Resource::Nofile, all);
 }
 
 /// Ports that nobody listens on: held at the same time, so that no two are the same, and let go together.

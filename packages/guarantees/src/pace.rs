@@ -1,8 +1,9 @@
 //! How fast alerts are drilled: as shipped, or with every duration shortened so that a drill takes seconds.
 //!
 //! What [`Pace::Fast`] changes, and nothing else: scrape and evaluation every second, `for` and `keep_firing_for`
-//! of 2 s, `group_wait` 1 s, `group_interval` 2 s, and the windows of the expressions by [`window`]. Thresholds,
-//! labels, annotations, routes, inhibitions and receivers are those that are shipped.
+//! of 2 s, `group_wait` 1 s, `group_interval` 2 s, the windows of the expressions by [`window`], and a refresh of the
+//! KPIs every 2 s. Thresholds, minimum counts, labels, annotations, routes, inhibitions and receivers are those that
+//! are shipped.
 
 use regex::{Captures, Regex};
 
@@ -85,11 +86,18 @@ fn seconds(duration: &str) -> u64 {
         .sum()
 }
 
-/// Each line `<name>: <value>` of these names with another value.
-fn members(text: &str, values: &[(&str, &str)]) -> String {
-    values.iter().fold(text.to_owned(), |text, (name, value)| {
-        let line = Regex::new(&format!(r"(?m)^([ \t-]*{name}:)[ \t]*[^\s#]+")).expect("a pattern");
-        line.replace_all(&text, format!("${{1}} {value}")).into_owned()
+/// Each line `<name>: <duration>` of these names with another duration, where that is shorter.
+fn members(text: &str, durations: &[(&str, &str)]) -> String {
+    durations.iter().fold(text.to_owned(), |text, (name, duration)| {
+        let line = Regex::new(&format!(r"(?m)^([ \t-]*{name}:)[ \t]*([^\s#]+)")).expect("a pattern");
+        line.replace_all(&text, |found: &Captures<'_>| {
+            if seconds(&found[2]) > seconds(duration) {
+                format!("{} {duration}", &found[1])
+            } else {
+                found[0].to_owned()
+            }
+        })
+        .into_owned()
     })
 }
 
@@ -107,6 +115,9 @@ mod tests {
                     keep_firing_for: 2s # why\n        labels: { severity: critical }\n";
         assert_eq!(Pace::Fast.rules(shipped), fast);
         assert_eq!(Pace::Shipped.rules(shipped), shipped);
+        let told = "group_wait: 0s\n  group_wait: 30s\n  repeat_interval: 4h\n  group_interval: 12h\n";
+        let soon = "group_wait: 0s\n  group_wait: 1s\n  repeat_interval: 4h\n  group_interval: 2s\n";
+        assert_eq!(Pace::Fast.alertmanager(told), soon);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 //! ([`Pace`](crate::Pace)) only addresses change:
 //!
 //! - `targets` and Alertmanager's address, by the port that the contract gives each process;
-//! - the address of each receiver, which becomes a path of the test's own, named as the receiver;
+//! - the address of each receiver, which becomes a path of the test's own: the receiver's name, after `slack-` for
+//!   Slack's;
 //! - the job `supabase` is left out (there is none), and `node` where nothing may be mounted.
 
 use std::collections::BTreeMap;
@@ -99,8 +100,7 @@ fn job_name(line: &str) -> &str {
     line.split_once(':').map_or("", |(_, name)| name.trim().trim_matches(['"', '\'']))
 }
 
-/// Every address of every receiver is a path of the test's own, named as the receiver. Where a file holds the
-/// address, a file does.
+/// Every address of every receiver is a path of the test's own. Where a file holds the address, a file does.
 fn receivers(shipped: &str, receiver: &Receiver, folder: &Path) -> String {
     let name = Regex::new(r#"^\s*-\s*name:\s*["']?([\w-]+)"#).expect("a pattern");
     let address = Regex::new(r"^(\s*-?\s*)(url|api_url|url_file|api_url_file):\s*\S+").expect("a pattern");
@@ -111,9 +111,11 @@ fn receivers(shipped: &str, receiver: &Receiver, folder: &Path) -> String {
             current = found[1].to_owned();
         }
         let line = address.replace(line, |found: &Captures<'_>| {
-            let url = receiver.url(&current);
+            let path =
+                if found[2].starts_with("api_") { format!("slack-{current}") } else { current.clone() };
+            let url = receiver.url(&path);
             if found[2].ends_with("_file") {
-                let path = folder.join(format!("{current}.url"));
+                let path = folder.join(format!("{path}.url"));
                 std::fs::write(&path, url).expect("the folder is writable");
                 format!("{}{}: {}", &found[1], &found[2], path.display())
             } else {

@@ -6,6 +6,7 @@
 //!   `target/test-postgres`, which stops by itself some minutes after the last test.
 //! - [`Cluster`](seatpilot_private_postgres::Cluster) from [`own_cluster`] is a server of the test's own, to be
 //!   killed and started again.
+//! - [`Effort::of_run`] says whether a run can afford the numbers that a guarantee is published with.
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
 //!
 //! It may panic: a test that cannot have its database has failed.
@@ -17,14 +18,16 @@
 )]
 
 mod binary;
+mod effort;
 mod evening;
 mod server;
 mod template;
 mod test_db;
 
 pub use binary::{Binary, binary_path};
+pub use effort::Effort;
 pub use evening::Evening;
 pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
-pub use server::{connect, own_cluster, settings as server_settings, tools_folder};
+pub use server::{connect, guarded_cluster, own_cluster, settings as server_settings, tools_folder};
 pub use template::{TEMPLATE, make as make_template};
 pub use test_db::TestDb;

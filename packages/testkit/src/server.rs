@@ -44,6 +44,14 @@ pub async fn own_cluster(folder: &Path) -> Cluster {
         .expect("a server starts")
 }
 
+/// A server of the test's own that asks for passwords, as every server but the tests' does; `password` is the
+/// superuser's.
+pub async fn guarded_cluster(folder: &Path, password: &str) -> Cluster {
+    Cluster::start(ClusterOptions::durable(binaries(), folder.join("postgres"), password))
+        .await
+        .expect("a server starts")
+}
+
 /// Where `scripts/lib/setup.sh` puts a server that it had to install without root.
 pub fn tools_folder() -> PathBuf {
     target_folder().join("tools")
@@ -152,6 +160,6 @@ fn target_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target")
 }
 
-fn variable(name: &str) -> Option<std::ffi::OsString> {
+pub(crate) fn variable(name: &str) -> Option<std::ffi::OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }

@@ -9,6 +9,7 @@
 )]
 
 mod dashboards;
+mod drills;
 mod rules;
 mod smoke;
 mod traces;

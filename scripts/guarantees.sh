@@ -1,0 +1,80 @@
+#!/usr/bin/env bash
+# What SeatPilot promises of the whole house, proved: one line a guarantee, with what was done and the verdict.
+set -euo pipefail
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+# shellcheck source=scripts/lib/setup.sh
+. "$root/scripts/lib/setup.sh"
+cd "$root"
+# shellcheck source=scripts/lib/guarantees.sh
+. "$root/scripts/lib/guarantees.sh"
+
+usage() {
+  cat <<'TXT_USAGE'
+Proves what SeatPilot promises of the whole house, against real binaries, Postgres, Prometheus and Alertmanager.
+
+Usage: ./scripts/guarantees.sh [--full] [--list] [GUARANTEE…]
+
+  --full        the numbers that the guarantees are published with, and the shipped profile of the alerts; hours
+  --list        name the guarantees, and prove none
+  -h, --help    this text
+  GUARANTEE     only these, as in --list
+
+Prints a line a guarantee: its name, the verdict, what was done, the promise. `held`: every test of it passed.
+`BROKEN`: one did not. `not proved`: a test of it was skipped, since this machine lacks what it needs. What each test
+said is in target/guarantees/<GUARANTEE>.log. Exit: 0 all held, 1 one is broken or was not proved, 2 usage.
+
+docs/reliability.md lists all promises; those that one crate can prove are tests of ./scripts/test.sh.
+TXT_USAGE
+}
+
+effort='' list='' wanted=''
+while [ $# -gt 0 ]; do
+  case "$1" in
+    --full) effort=full ;;
+    --list) list=yes ;;
+    -h | --help)
+      usage
+      exit 0
+      ;;
+    -*)
+      say "error: $1 is no option"
+      usage >&2
+      exit 2
+      ;;
+    *)
+      guarantee_of "$1" >/dev/null || {
+        say "error: $1 is no guarantee; --list names them"
+        exit 2
+      }
+      wanted="$wanted $1"
+      ;;
+  esac
+  shift
+done
+
+if [ -n "$list" ]; then
+  guarantees | while IFS='|' read -r name _ promise; do printf '%-8s %s\n' "$name" "$promise"; done
+  exit 0
+fi
+
+need_rust
+command -v cargo-nextest >/dev/null || fail "cargo-nextest is not installed: cargo install --locked cargo-nextest"
+need_postgres "$root/target/tools"
+need_prometheus "$root/target/tools"
+logs=$root/target/guarantees
+mkdir -p "$logs"
+say "Building (target/guarantees/build.log)."
+cargo build --workspace --all-targets --locked >"$logs/build.log" 2>&1 ||
+  { tail -n 40 "$logs/build.log" >&2 && fail "it does not build"; }
+
+if [ -n "$effort" ]; then export SEATPILOT_GUARANTEES=$effort; else unset SEATPILOT_GUARANTEES; fi
+outcome=0
+while IFS='|' read -r name filter promise; do
+  case " $wanted " in
+    '  ' | *" $name "*) ;;
+    *) continue ;;
+  esac
+  prove "$name" "$filter" "$promise" "$logs/$name.log" "${effort:-quick}" || outcome=1
+done < <(guarantees)
+exit "$outcome"
