@@ -7,6 +7,7 @@ mod database;
 mod generate;
 mod house;
 mod plan;
+mod runbooks;
 mod running;
 mod sign;
 mod simulate;
