@@ -19,7 +19,7 @@ guarantee_of() {
 
 # Runs the tests of a guarantee and prints its line: name, filter, promise, log, effort.
 prove() {
-  local name=$1 filter=$2 promise=$3 log=$4 effort=$5 begun=$SECONDS verdict=held done=''
+  local name=$1 filter=$2 promise=$3 log=$4 effort=$5 begun=$SECONDS verdict=held did=''
   say "   $name: proving ($effort)"
   # `--profile whole-house` lets a test take hours; a run without any test proves nothing and fails.
   if ! cargo nextest run --profile whole-house --locked --no-fail-fast --success-output immediate \
@@ -28,8 +28,8 @@ prove() {
   elif grep -q 'SKIPPED:' "$log"; then
     verdict='not proved'
   fi
-  done=$(sed -n "s/^ *guarantee: $name | //p" "$log" | paste -s -d ';' -)
-  printf '%-8s %-10s %s (%s%d s)\n' "$name" "$verdict" "$promise" "${done:+$done; }" "$((SECONDS - begun))"
+  did=$(sed -n "s/^ *guarantee: $name | //p" "$log" | paste -s -d ';' -)
+  printf '%-8s %-10s %s (%s%d s)\n' "$name" "$verdict" "$promise" "${did:+$did; }" "$((SECONDS - begun))"
   if [ "$verdict" = BROKEN ]; then say "   $name: see ${log#"$PWD/"}"; fi
   if [ "$verdict" = 'not proved' ]; then sed -n "s/^ *SKIPPED: /   $name: /p" "$log" >&2; fi
   [ "$verdict" = held ]
