@@ -16,9 +16,10 @@ const LOGIN_CODES: &str = "log_login_codes";
 
 /// The store as one person sees it.
 pub struct Caller<'s> {
-    people: &'s Reader,
-    tenant: String,
-    claims: String,
+    pub(crate) people: &'s Reader,
+    pub(crate) tenant: String,
+    /// As a policy reads them.
+    pub(crate) claims: String,
 }
 
 /// A venue in a person's list.
@@ -112,7 +113,8 @@ impl Caller<'_> {
         }
     }
 
-    async fn append(&self, act: Act<'_>, origin: Origin<'_>) -> Result<AuditHead, Error> {
+    /// Writes an act of theirs down that needs no statement of its own.
+    pub(crate) async fn append(&self, act: Act<'_>, origin: Origin<'_>) -> Result<AuditHead, Error> {
         let values = AppendValues::new(Actor::Person, act, origin);
         let rows = self.people.for_person(&self.claims, APPEND, &values.parameters()).await?;
         let row = rows.first().ok_or_else(|| Error::Corrupt("an act left no row".into()))?;

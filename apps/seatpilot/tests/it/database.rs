@@ -227,3 +227,33 @@ async fn the_real_stadium_is_published_and_its_guests_know_their_gates() {
     let with_doors = "select count(*) from ops.tickets where cardinality(doors) between 1 and 4";
     assert!(house.count(with_doors).await > 1_900);
 }
+
+#[tokio::test]
+async fn what_was_done_is_listed_and_a_log_that_was_touched_is_found() {
+    let house = House::with_arena().await;
+    assert_eq!(house.run(&["key", "add", "derby_gate_01"]).code, 0);
+    let listed = house.json(&["audit", "list"]);
+    assert_eq!(listed[0]["action"], "key.make");
+    assert!(listed.as_array().unwrap().iter().any(|act| act["action"] == "venue.publish"), "{listed}");
+    assert!(listed[0]["actor_id"].as_str().is_some_and(|actor| !actor.is_empty() && actor != "seatpilot"));
+    let checked = house.json(&["audit", "verify"]);
+    assert_eq!(checked[0]["faults"], json!([]));
+    let tenant = checked[0]["tenant_id"].as_str().unwrap();
+    let head = checked[0]["head"].as_str().unwrap();
+    let noted = ["audit", "verify", "--tenant", tenant, "--head", head];
+    assert_eq!(house.run(&noted).code, 0);
+    let other = format!("1:{}", "0".repeat(64));
+    let run = house.run(&["audit", "verify", "--tenant", tenant, "--head", &other]);
+    assert!(run.code == 1 && run.stdout.contains("written anew"), "{run:?}");
+    for usage in
+        [&["audit", "verify", "--head", head][..], &["audit", "verify", "--tenant", tenant, "--head", "x"]]
+    {
+        assert_eq!(house.run(usage).code, 2);
+    }
+    let change =
+        "set session_replication_role = replica; update audit.log set actor_id = 'mallory' where seq = 1";
+    house.db.owner().await.batch_execute(change).await.unwrap();
+    let run = house.run(&["audit", "verify"]);
+    assert_eq!((run.code, run.stderr.lines().count()), (1, 1), "{run:?}");
+    assert!(run.stdout.contains("row 1 was changed after it was written"), "{run:?}");
+}

@@ -174,7 +174,15 @@ mod tests {
     fn a_head_is_read_as_it_is_printed() {
         let head = AuditHead { seq: 7, hash: (0..32).collect() };
         assert_eq!(head.to_string().parse(), Ok(head));
-        for bad in ["", "7", "7:", "7:00", "x:00", &format!("7:{}", "é".repeat(32)), &format!("7:{}", "g".repeat(64))] {
+        for bad in [
+            "",
+            "7",
+            "7:",
+            "7:00",
+            "x:00",
+            &format!("7:{}", "é".repeat(32)),
+            &format!("7:{}", "g".repeat(64)),
+        ] {
             assert!(bad.parse::<AuditHead>().is_err(), "{bad}");
         }
     }

@@ -74,7 +74,7 @@ async fn every_act_of_an_operator_leaves_one_row_and_what_changes_nothing_leaves
     let all = admin.audit(&tenant, 100).await.unwrap();
     assert!(all.iter().all(|entry| entry.actor_type == "operator" && entry.actor_id == "ana"));
     let import = all.iter().find(|entry| entry.action == "guests.import").unwrap();
-    assert!(import.after.as_deref().unwrap().contains("\"unchanged\": 0"), "{import:?}");
+    assert!(import.after.as_deref().unwrap().contains("\"unchanged\": 1"), "{import:?}");
     // Ids, no names of guests and no secrets.
     let said = format!("{all:?}");
     assert!(!said.contains(&guest.name) && !said.contains("spd_"), "{said}");
@@ -86,7 +86,7 @@ async fn an_act_that_cannot_be_written_down_is_not_done() {
     let evening = Evening::of(0).await;
     let owner = evening.db.owner().await;
     owner
-        .batch_execute("alter table audit.log add constraint never check (action <> 'device.make')")
+        .batch_execute("alter table audit.log add constraint never check (action <> 'device.make') not valid")
         .await
         .unwrap();
     let mut admin = evening.admin().await;

@@ -1,6 +1,8 @@
 //! `GET /admin/audit`: what was done, newest first. Owners only, twice: by the table of roles, and by row level
 //! security under their claims.
 
+#![expect(unused_qualifications, reason = "utoipa writes the name of the parameters' type with its path")]
+
 use actix_web::{HttpRequest, web::Data};
 use seatpilot_domain_model::Fault;
 use seatpilot_http::{Answer, Problem, Success, admin::Session, parse_query};

@@ -3,6 +3,8 @@
 //! A link is only shown by `GET`; what uses it up is the button behind it. So neither a preview of the link nor a
 //! browser that fetches ahead burns it, and nobody is logged in as somebody else by a click.
 
+#![expect(unused_qualifications, reason = "utoipa writes the name of the parameters' type with its path")]
+
 use actix_web::{
     HttpRequest,
     http::header,
