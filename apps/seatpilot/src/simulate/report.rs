@@ -170,3 +170,74 @@ fn rows(plan: &Plan, deeds: &BTreeMap<Deed, u64>, turnout: &Turnout) -> Vec<Figu
     );
     figures
 }
+
+#[cfg(test)]
+mod tests {
+    use seatpilot_domain_model::{Channel, Lang, PartySize, RejectReason};
+
+    use super::*;
+    use crate::simulate::{
+        fate::Fate,
+        plan::{Guest, Ping, Telemetry},
+        tally::Tally,
+    };
+
+    /// One guest for whom everything goes as planned, but for one bad event.
+    fn evening() -> (Plan, Counts, Turnout) {
+        let guest = Guest {
+            line: 0,
+            at_s: 1.0,
+            door: "east".parse().expect("a slug"),
+            fate: Fate::Seated,
+            people: PartySize::new(2).expect("a party"),
+            walk_s: 20.0,
+            channel: Channel::Kiosk,
+            lang: Lang::En,
+            ping: Ping::Device,
+            asks: None,
+            telemetry: Telemetry::Bad(RejectReason::SchemaUnknownType),
+        };
+        let plan = Plan { guests: vec![guest], strangers: Vec::new(), heartbeats: Vec::new() };
+        let tally = Tally::default();
+        for deed in [Deed::Admitted, Deed::Arrived, Deed::EventAccepted, Deed::EventRejected] {
+            tally.count(deed, Ok(()));
+        }
+        let turnout = Turnout {
+            listed: 1,
+            sessions: 1,
+            tickets: 1,
+            people: 2,
+            arrivals: 1,
+            outliers: 0,
+            checkin_events: 1,
+            arrival_events: 1,
+            events: 1,
+            dead_letters: [("schema_unknown_type".to_owned(), 1)].into(),
+        };
+        (plan, tally.counted(), turnout)
+    }
+
+    #[test]
+    fn a_ticket_that_is_let_in_twice_does_not_add_up_nor_does_anything_else_that_differs() {
+        let adds_up = |change: fn(&mut Counts, &mut Turnout)| {
+            let (plan, mut counts, mut turnout) = evening();
+            change(&mut counts, &mut turnout);
+            Report::new(&plan, counts, &turnout).adds_up()
+        };
+        assert!(adds_up(|_, _| {}));
+        // Let in twice: two sessions of one ticket.
+        assert!(!adds_up(|_, turnout| turnout.sessions = 2));
+        assert!(!adds_up(|counts, _| *counts.right.entry(Deed::Admitted).or_default() += 1));
+        assert!(!adds_up(|_, turnout| turnout.tickets = 0));
+        assert!(!adds_up(|_, turnout| turnout.people = 3));
+        assert!(!adds_up(|_, turnout| turnout.arrivals = 0));
+        assert!(!adds_up(|_, turnout| turnout.outliers = 1));
+        assert!(!adds_up(|_, turnout| turnout.checkin_events = 2));
+        assert!(!adds_up(|_, turnout| turnout.arrival_events = 0));
+        assert!(!adds_up(|_, turnout| turnout.events = 2));
+        assert!(!adds_up(|_, turnout| turnout.dead_letters.clear()));
+        assert!(!adds_up(|_, turnout| drop(turnout.dead_letters.insert("internal".to_owned(), 1))));
+        assert!(!adds_up(|counts, _| counts.batches_otherwise = 1));
+        assert!(!adds_up(|counts, _| drop(counts.otherwise.insert((Deed::Admitted, "500".to_owned()), 1))));
+    }
+}

@@ -21,7 +21,7 @@ use super::{
 };
 
 /// Below this the view is a few lines of text.
-const WIDTH_MIN: u16 = 72;
+const WIDTH_MIN: u16 = 80;
 /// See [`WIDTH_MIN`].
 const HEIGHT_MIN: u16 = 22;
 

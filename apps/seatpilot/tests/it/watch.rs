@@ -118,7 +118,7 @@ async fn the_view_at_80_by_24_is_the_one_on_file() {
 #[tokio::test]
 async fn everything_fits_into_any_terminal() {
     let night = night();
-    for size in [(80, 24), (140, 40), (300, 90), (72, 22)] {
+    for size in [(80, 24), (140, 40), (300, 90), (80, 22)] {
         let text = drawn(&night, size, Help::Hidden);
         for said in [
             " 97/s",
@@ -139,7 +139,7 @@ async fn everything_fits_into_any_terminal() {
     assert!(help.contains("-- no number") && help.contains("? closes this"), "{help}");
     // Smaller ones get the plain line; none is too small.
     assert!(drawn(&night, (60, 12), Help::Hidden).contains("(4,950 in)"));
-    for size in [(1, 1), (20, 3), (71, 50), (200, 5)] {
+    for size in [(1, 1), (20, 3), (79, 50), (200, 5)] {
         drawn(&night, size, Help::Shown);
     }
 }
