@@ -34,7 +34,8 @@ pub enum Command {
     ///
     /// The guests are made up, in an event of their own; lists that you loaded are not touched. They come as people do:
     /// a rush before the curtain, late ones, wrong doors, copied tickets, lost answers, slow walkers. Every answer, and
-    /// at the end the database, is held against the plan: exit 1 where they differ.
+    /// at the end the database, is held against the plan: exit 1 where they differ. What it lets in stays, and counts in
+    /// the tenant's KPIs and bill like any guest.
     #[command(
         after_help = "The evening's 140 minutes are played in --minutes; walks keep their real length, for gates \
         say\nin scanned_at that a guest came earlier.\n\n\
