@@ -57,11 +57,7 @@ impl SamplerName {
             RootsName::All => Roots::All,
             RootsName::None => Roots::None,
             RootsName::Ratio if ratio >= 1.0 => Roots::All,
-            #[expect(
-                clippy::cast_possible_truncation,
-                clippy::cast_sign_loss,
-                reason = "from 0 to 2^63: the parser lets nothing else through, and `as` saturates"
-            )]
+            // From 0 to 2^63: the parser lets nothing else through, and `as` saturates.
             RootsName::Ratio => Roots::Below((ratio * 2_f64.powi(63)) as u64),
         };
         Sampler { parents, roots }

@@ -17,4 +17,5 @@ mod migrations;
 mod retention;
 mod supabase_cli;
 mod tenancy;
+mod traces;
 mod versions;
