@@ -6,12 +6,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use actix_web::dev::ServerHandle;
-use actix_web::http::StatusCode;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1 as otlp;
-use opentelemetry_proto::tonic::trace::v1::status::StatusCode as SpanStatus;
 use prost::Message as _;
 
 /// Larger than any post of ours.
@@ -170,9 +168,7 @@ async fn take(request: HttpRequest, body: web::Bytes, state: web::Data<Mutex<Sta
             lock(&state).spans.extend(spans(&message));
             HttpResponse::Ok().content_type("application/x-protobuf").body("")
         }
-        Behaviour::Answers(status) => {
-            HttpResponse::build(StatusCode::from_u16(status).expect("a status")).finish()
-        }
+        Behaviour::Answers(status) => HttpResponse::build(status.try_into().expect("a status")).finish(),
         Behaviour::Hangs => std::future::pending().await,
     }
 }
@@ -194,7 +190,8 @@ fn spans(message: &ExportTraceServiceRequest) -> Vec<Span> {
 }
 
 fn span(service: &str, sent: &otlp::Span) -> Span {
-    let failed = sent.status.as_ref().is_some_and(|status| status.code == i32::from(SpanStatus::Error));
+    let failed =
+        sent.status.as_ref().is_some_and(|status| status.code().as_str_name() == "STATUS_CODE_ERROR");
     Span {
         service: service.to_owned(),
         trace_id: hex(&sent.trace_id),

@@ -9,7 +9,7 @@ use std::{
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceResponse;
 use prost::Message as _;
 use reqwest::{
-    Client, Response, StatusCode,
+    Client, Response,
     header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER},
     redirect,
 };
@@ -164,11 +164,9 @@ impl Sending {
             return Ok(self.partly(answer).await);
         }
         let why = format!("the collector answered {}", status.as_u16());
-        match status {
-            StatusCode::TOO_MANY_REQUESTS
-            | StatusCode::BAD_GATEWAY
-            | StatusCode::SERVICE_UNAVAILABLE
-            | StatusCode::GATEWAY_TIMEOUT => Err(Refused::ForNow { why, pause: retry_after(&answer) }),
+        match status.as_u16() {
+            // What OTLP says may be sent again.
+            429 | 502 | 503 | 504 => Err(Refused::ForNow { why, pause: retry_after(&answer) }),
             _ => Err(Refused::ForGood(why)),
         }
     }
