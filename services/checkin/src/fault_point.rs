@@ -50,13 +50,15 @@ impl FaultPoint {
 
     /// Waits for as long as this stage of the tenant's scans is to be delayed.
     pub(crate) async fn hold(&self, tenant: &TenantId, stage: Stage) {
-        let delays = self.still_held();
-        let mine = delays.iter().find(|delay| delay.tenant == *tenant && delay.stage == stage);
-        let by = mine.map(|delay| delay.by);
-        drop(delays);
-        if let Some(by) = by {
+        if let Some(by) = self.delay_of(tenant, stage) {
             actix_web::rt::time::sleep(by).await;
         }
+    }
+
+    fn delay_of(&self, tenant: &TenantId, stage: Stage) -> Option<Duration> {
+        let delays = self.still_held();
+        let mine = delays.iter().find(|delay| delay.tenant == *tenant && delay.stage == stage);
+        mine.map(|delay| delay.by)
     }
 
     fn set(&self, delay: Delay) -> Result<(), Fault> {
