@@ -67,7 +67,10 @@ pub(crate) async fn edge(
     request.extensions_mut().insert(RequestContext { id: id.clone(), began, trace, kept_trace });
     let served = async {
         let response = match refuse(request.headers()) {
-            Some(fault) => request.into_response(HttpResponse::from_error(Problem::from(fault))),
+            // Not `into_response`, which drops the error, and with it what the fault says.
+            Some(fault) => {
+                ServiceResponse::new(request.into_parts().0, HttpResponse::from_error(Problem::from(fault)))
+            }
             None => next.call(request).await?.map_into_boxed_body(),
         };
         let response = finish(response, &id, &trace, &edge);
