@@ -229,6 +229,30 @@ async fn the_real_stadium_is_published_and_its_guests_know_their_gates() {
 }
 
 #[tokio::test]
+async fn migrate_gives_a_role_the_password_of_its_own_url_and_says_which_file_is_none() {
+    let house = House::empty().await;
+    house.write("kpi.url", "postgres://seatpilot_kpi:0123456789abcdefKPI@db/seatpilot\n");
+    let set = house.json(&["migrate", "--login", "kpi.url"]);
+    assert_eq!(set["logins"], json!(["seatpilot_kpi"]));
+    let hashed = "select count(*) from pg_authid where rolname = 'seatpilot_kpi' and rolpassword like 'SCRAM-SHA-256$%'";
+    assert_eq!(house.count(hashed).await, 1);
+
+    for (content, why) in [
+        ("postgres://postgres:0123456789abcdef@db/x", "no service role"),
+        ("postgres://seatpilot_kpi@db/x", "no password"),
+        ("postgres://seatpilot_kpi:short@db/x", "fewer than 16"),
+        ("0123456789abcdef", "must be postgres://"),
+        ("", "is empty"),
+    ] {
+        house.write("kpi.url", content);
+        let run = house.run(&["migrate", "--login", "kpi.url"]);
+        assert_eq!(run.code, 64, "{run:?}");
+        assert!(run.stderr.contains("--login kpi.url") && run.stderr.contains(why), "{run:?}");
+        assert!(!run.stderr.contains("0123456789abcdef"), "{run:?}");
+    }
+}
+
+#[tokio::test]
 async fn what_was_done_is_listed_and_a_log_that_was_touched_is_found() {
     let house = House::with_arena().await;
     assert_eq!(house.run(&["key", "add", "derby_gate_01"]).code, 0);
