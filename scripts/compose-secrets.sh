@@ -54,16 +54,15 @@ random() {
 }
 
 made=0 kept=0
-# Writes standard input into the file $1, unless it is there. Readable by every user, because each container runs as
-# another one; the folder is what keeps others out.
+# Writes $2 into the file $1, unless it is there. Readable by every user, because each container runs as another one;
+# the folder is what keeps others out.
 put() {
   if [ -s "$folder/$1" ]; then
-    cat >/dev/null
     kept=$((kept + 1))
     return 0
   fi
   rm -f "$folder/$1"
-  cat >"$folder/$1.new"
+  printf '%s' "$2" >"$folder/$1.new"
   chmod 444 "$folder/$1.new"
   mv "$folder/$1.new" "$folder/$1"
   made=$((made + 1))
@@ -73,20 +72,20 @@ umask 077
 mkdir -p "$folder"
 chmod 700 "$folder"
 
-random | put postgres_password
-printf 'postgres://postgres:%s@postgres:5432/seatpilot' "$(cat "$folder/postgres_password")" | put owner_database_url
+put postgres_password "$(random)"
+put owner_database_url "postgres://postgres:$(cat "$folder/postgres_password")@postgres:5432/seatpilot"
 for service in checkin wayfinding ingest kpi metrics; do
-  printf 'postgres://seatpilot_%s:%s@postgres:5432/seatpilot' "$service" "$(random)" | put "${service}_database_url"
+  put "${service}_database_url" "postgres://seatpilot_$service:$(random)@postgres:5432/seatpilot"
 done
 for key in metrics_ingest_key jwt_secret grafana_admin_password grafana_reader_password; do
-  random | put "$key"
+  put "$key" "$(random)"
 done
 if [ -n "${ALERT_SLACK_WEBHOOK:-}" ]; then
   rm -f "$folder/alert_slack_webhook"
-  printf '%s' "$ALERT_SLACK_WEBHOOK" | put alert_slack_webhook
+  put alert_slack_webhook "$ALERT_SLACK_WEBHOOK"
 else
   # A host that cannot exist (RFC 6761): Alertmanager wants an address, and says in its log that it was not reached.
-  printf 'https://slack.invalid/set-ALERT_SLACK_WEBHOOK' | put alert_slack_webhook
+  put alert_slack_webhook https://slack.invalid/set-ALERT_SLACK_WEBHOOK
 fi
 
 say "$made made, $kept kept, in $folder"

@@ -46,6 +46,6 @@ fn is_complete(folder: &Path) -> bool {
 }
 
 #[expect(clippy::print_stderr, reason = "a skipped test says so where its reader looks")]
-fn said(line: &str) {
+pub(crate) fn said(line: &str) {
     eprintln!("{line}");
 }

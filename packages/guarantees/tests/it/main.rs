@@ -8,8 +8,13 @@
     reason = "a test that fails, fails; one that is skipped says so where its reader looks"
 )]
 
+mod compose;
+mod container_start;
 mod dashboards;
 mod drills;
+mod images;
+mod linters;
+mod metrics_proxy;
 mod rules;
 mod smoke;
 mod traces;
