@@ -33,7 +33,7 @@ use self::{
     stage::{Stage, Wanted, simulated},
     wire::Doors,
 };
-use crate::{failure::Failure, global::Global, guests::venue_for, running::Running};
+use crate::{failure::Failure, global::Global, guests::venue_for, running::Running, watch::base_url};
 
 pub use curve::{CURTAIN_S, EVENING_S, LAST_AT_THE_DOOR_S};
 
@@ -81,15 +81,6 @@ fn guests(text: &str) -> Result<usize, String> {
 fn minutes(text: &str) -> Result<f64, String> {
     let minutes = text.parse().ok().filter(|minutes| (MINUTES_MIN..=MINUTES_MAX).contains(minutes));
     minutes.ok_or_else(|| format!("must be {MINUTES_MIN} to {MINUTES_MAX}"))
-}
-
-/// The command speaks no TLS: what it puts load on is near.
-fn base_url(text: &str) -> Result<String, String> {
-    let url: reqwest::Url = text.parse().map_err(|error| format!("{error}"))?;
-    if url.scheme() != "http" || url.query().is_some() || url.fragment().is_some() {
-        return Err("must be an http:// URL without a query".to_owned());
-    }
-    Ok(text.trim_end_matches('/').to_owned())
 }
 
 /// Simulates.

@@ -58,7 +58,7 @@ pub struct Args {
     pub prometheus: String,
 }
 
-/// An address to ask, without a slash at its end.
+/// An address to ask, without a slash at its end. The command speaks no TLS: what it asks, and puts load on, is near.
 ///
 /// # Errors
 /// Where it is none.
