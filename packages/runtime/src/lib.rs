@@ -31,4 +31,3 @@ pub use invocation::service_main;
 pub use readiness::{Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};
 pub use shutdown::Shutdown;
-pub use trace_parent::TraceParent;
