@@ -27,10 +27,11 @@ const FIRST: &[&[Alert]] = &[
     faults::HELD_POOL,
 ];
 
-/// What the same faults are the cause of as well: who waits for a pool is answered 503, and what a fast burn keeps back
-/// outlasts it.
+/// What the same faults are the cause of as well: who waits too long for a connection of a pool is shed with a 503, and
+/// what a fast burn keeps back outlasts it.
 const FIRST_ALSO: &[&str] = &[
     "SeatPilotHttpErrorRateHigh",
+    "SeatPilotWriterQueueFull",
     "SeatPilotCheckinP95Slow",
     "SeatPilotCheckinP95High",
     "SeatPilotIngestRejectRateHigh",
