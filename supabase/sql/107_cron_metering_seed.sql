@@ -98,7 +98,8 @@ grant execute on function app.one_line(text), app.plan_in_force(text, text), app
     app.billing_terms(text, text, text), app.billing_lines_now(text, text), app.csv_cell(text), app.csv_header(),
     app.csv_line(app.v_tenant_billing_report) to authenticated, seatpilot_billing;
 grant execute on function app.billing_sha256(app.v_tenant_billing_report[]) to seatpilot_billing;
-grant execute on function app.entitlements_in_force(), app.plan_in_force(text, text)
+grant execute on function app.entitlements_of(text) to authenticated;
+grant execute on function app.entitlements_in_force(), app.entitlements_of(text), app.plan_in_force(text, text)
     to seatpilot_checkin, seatpilot_wayfinding, seatpilot_ingest, seatpilot_kpi;
 do $$
 begin

@@ -160,10 +160,9 @@ pub(crate) fn status_of(code: FaultCode) -> StatusCode {
         | FaultCode::IdempotencyKeyMismatch
         | FaultCode::ScanIdReused
         | FaultCode::ScannedAtOutOfRange
-        | FaultCode::ArrivedAtOutOfRange
-        // A plan's limit is an item's rejection, not a rate that passes by waiting.
-        | FaultCode::QuotaExceeded => StatusCode::UNPROCESSABLE_ENTITY,
-        FaultCode::RateLimited => StatusCode::TOO_MANY_REQUESTS,
+        | FaultCode::ArrivedAtOutOfRange => StatusCode::UNPROCESSABLE_ENTITY,
+        // Of a request; an event over the plan's limit is a rejected item, a 422 with that code.
+        FaultCode::RateLimited | FaultCode::QuotaExceeded => StatusCode::TOO_MANY_REQUESTS,
         FaultCode::Overloaded
         | FaultCode::DatabaseUnavailable
         | FaultCode::DatabaseRequired

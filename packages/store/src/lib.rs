@@ -7,6 +7,7 @@
 pub mod admin;
 mod atlas;
 pub mod audit;
+mod bills;
 mod caller;
 mod connection;
 mod credentials;
@@ -17,6 +18,7 @@ pub mod keys;
 mod kpi;
 mod metering;
 mod places;
+mod quotas;
 mod reader;
 mod sessions;
 mod wait_trace;
@@ -28,8 +30,8 @@ use std::{
 };
 
 use seatpilot_domain_model::{
-    ArrivalPing, CheckIn, Device, DoorId, EventId, Nonce, ScanAnswer, Submission, SubmitAnswer, TenantId,
-    TokenHash, VenueId,
+    ArrivalPing, CheckIn, Device, DoorId, EventId, Feature, Nonce, ScanAnswer, Submission, SubmitAnswer,
+    TenantId, TokenHash, VenueId,
 };
 use seatpilot_metrics_api::{Metrics, StoreKind};
 use seatpilot_runtime::{Clock, Readiness, SecretString};
@@ -42,22 +44,25 @@ use crate::{
     credentials::Credentials,
     events::{EventIngest, bury_refused},
     places::Places,
+    quotas::Quotas,
     reader::Reader,
     sessions::{SessionArrive, SessionCheckIn, SignedPing},
     writer::{Limits, Writer},
 };
 pub use crate::{
+    bills::{BillMonth, MonthLine},
+    caller::{Caller, Opened, SessionBy, VenueRow},
     connection::UrlFault,
     credentials::SigningKey,
     error::Error,
     kpi::{Behind, Refreshed, Retained, Staleness},
-    metering::Metered,
-    caller::{Caller, Opened, SessionBy, VenueRow},
+    metering::{Metered, ServedRoutes},
+    quotas::{Allowance, Exhausted},
     sessions::ArriveAnswer,
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "107";
+pub const MIN_SCHEMA_VERSION: &str = "108";
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,6 +119,8 @@ pub(crate) struct Inner {
     credentials: Credentials,
     places: Places,
     maps: Option<Atlas>,
+    /// In the processes that hold somebody to a plan's limits.
+    quotas: Option<Quotas>,
     check_ins: Option<Writer<SessionCheckIn>>,
     arrivals: Option<Writer<SessionArrive>>,
     events: Option<Writer<EventIngest>>,
@@ -166,6 +173,8 @@ impl Store {
             credentials: Credentials::new(),
             places: Places::new(),
             maps: (settings.maps == Maps::Kept).then(Atlas::default),
+            // A check-in at an open door is never refused for a bill.
+            quotas: matches!(writes, Writes::Arrivals | Writes::Events).then(Quotas::default),
             check_ins: (writes == Writes::CheckIns)
                 .then(|| Writer::start(&runtime, &target, SessionCheckIn { clock }, session_limits)),
             arrivals: (writes == Writes::Arrivals)
@@ -266,6 +275,19 @@ impl Store {
         self.inner.places.knows(&self.inner.reader, &place).await
     }
 
+    /// Asks for so many units of what a tenant's plan limits, and counts those that are allowed as used; never waits.
+    /// What is not used after all goes back by [`Store::give_back`].
+    pub fn take(&self, tenant: &TenantId, feature: Feature, units: u64) -> Allowance {
+        self.inner.quotas.as_ref().map_or(Allowance::All, |quotas| quotas.take(tenant, feature, units))
+    }
+
+    /// Gives back units that were taken and not used: what was not stored, or was stored before.
+    pub fn give_back(&self, tenant: &TenantId, feature: Feature, units: u64) {
+        if let Some(quotas) = &self.inner.quotas {
+            quotas.give_back(tenant, feature, units);
+        }
+    }
+
     /// The published map of a venue, compiled; never waits.
     pub fn graph(&self, tenant: &TenantId, venue: &VenueId) -> Option<Arc<Graph>> {
         self.inner.maps.as_ref()?.graph(tenant, venue)
@@ -349,6 +371,9 @@ impl Inner {
         if let Some(metrics) = self.metrics.get() {
             metrics.set_tenants(&tenants);
         }
+        if let Some(quotas) = &self.quotas {
+            quotas.put(self.entitlements().await?);
+        }
         if let Some(maps) = &self.maps {
             maps.reload(&self.reader, &tenants).await?;
             if self.check_ins.is_some() {
@@ -365,6 +390,7 @@ impl Inner {
             match kind.as_str() {
                 "devices" => self.credentials.forget_devices(),
                 "signing_keys" => self.credentials.forget_keys(),
+                "entitlements" => look |= self.quotas.is_some(),
                 "venues" | "tenants" => {
                     self.places.forget();
                     look = true;

@@ -3,9 +3,11 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use seatpilot_domain_model::{Entitlement, Feature, Limit, TenantId};
+use seatpilot_domain_model::{Entitlement, Limit, TenantId, VenueId};
+use tokio_postgres::Row;
+use uuid::Uuid;
 
-use crate::{Behind, Error, Store};
+use crate::{Behind, Error, Inner, Store};
 
 /// Longer than the role's `statement_timeout` of 60 s, so that the server has the first word.
 const COUNT_MAX: Duration = Duration::from_secs(65);
@@ -54,30 +56,44 @@ impl Store {
     /// # Errors
     /// [`Error`].
     pub async fn entitlements(&self) -> Result<HashMap<TenantId, Vec<Entitlement>>, Error> {
+        self.inner.entitlements().await
+    }
+
+    /// Writes down how many routes were answered, venue by venue. `batch` names what is written: the same again, after
+    /// an error, counts once.
+    ///
+    /// # Errors
+    /// [`Error`]; it may have been written.
+    pub async fn record_routes(&self, tenant: &TenantId, batch: &[ServedRoutes]) -> Result<(), Error> {
+        const SQL: &str = include_str!("../sql/routes_served.sql");
+        let ids: Vec<Uuid> = batch.iter().map(|served| served.id).collect();
+        let venues: Vec<&str> = batch.iter().map(|served| served.venue.as_str()).collect();
+        let counts: Vec<i64> =
+            batch.iter().map(|served| i64::try_from(served.count).unwrap_or(i64::MAX)).collect();
+        self.inner.reader.look_up(SQL, &[&tenant.as_str(), &ids, &venues, &counts]).await?;
+        Ok(())
+    }
+}
+
+/// Routes that were answered at a venue, under the id that they are written with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ServedRoutes {
+    /// Of the event that says so.
+    pub id: Uuid,
+    /// Where.
+    pub venue: VenueId,
+    /// How many.
+    pub count: u64,
+}
+
+impl Inner {
+    pub(crate) async fn entitlements(&self) -> Result<HashMap<TenantId, Vec<Entitlement>>, Error> {
         const SQL: &str = include_str!("../sql/entitlements_in_force.sql");
-        let rows = self.inner.reader.look_up_within(ENTITLEMENTS_MAX, SQL, &[]).await?;
+        let rows = self.reader.look_up_within(ENTITLEMENTS_MAX, SQL, &[]).await?;
         let mut all: HashMap<TenantId, Vec<Entitlement>> = HashMap::new();
         for row in &rows {
             let tenant: TenantId = parsed(row.try_get("tenant_id")?)?;
-            let feature: Feature = parsed(row.try_get("feature")?)?;
-            let limit = match (
-                row.try_get::<_, Option<i64>>("limit_quantity")?,
-                row.try_get::<_, Option<&str>>("limit_kind")?,
-            ) {
-                (Some(quantity), Some(kind)) => {
-                    Some(Limit { quantity: unsigned(quantity), kind: parsed(kind)? })
-                }
-                _ => None,
-            };
-            all.entry(tenant).or_default().push(Entitlement {
-                feature,
-                enabled: row.try_get("enabled")?,
-                value: row.try_get("value")?,
-                limit,
-                used: unsigned(row.try_get("used")?),
-                period: parsed(row.try_get("period")?)?,
-                resets_at: row.try_get("resets_at")?,
-            });
+            all.entry(tenant).or_default().push(entitlement(row)?);
         }
         Ok(all)
     }
@@ -90,4 +106,24 @@ fn unsigned(number: i64) -> u64 {
 
 fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Corrupt(format!("the database has {text} where none of ours belongs")))
+}
+
+/// A row of `entitlements_of`.
+pub(crate) fn entitlement(row: &Row) -> Result<Entitlement, Error> {
+    let limit = match (
+        row.try_get::<_, Option<i64>>("limit_quantity")?,
+        row.try_get::<_, Option<&str>>("limit_kind")?,
+    ) {
+        (Some(quantity), Some(kind)) => Some(Limit { quantity: unsigned(quantity), kind: parsed(kind)? }),
+        _ => None,
+    };
+    Ok(Entitlement {
+        feature: parsed(row.try_get("feature")?)?,
+        enabled: row.try_get("enabled")?,
+        value: row.try_get("value")?,
+        limit,
+        used: unsigned(row.try_get("used")?),
+        period: parsed(row.try_get("period")?)?,
+        resets_at: row.try_get("resets_at")?,
+    })
 }

@@ -142,6 +142,11 @@ impl Reader {
         self.under_claims("begin read only; set local role authenticated", claims, sql, values).await
     }
 
+    /// A connection for a download, whose transaction outlives this call.
+    pub(crate) async fn borrow(&self) -> Result<Object, Error> {
+        self.object().await
+    }
+
     /// Runs a function of ours under a person's claims, as the service: what people may not do themselves, such as
     /// writing down that they acted.
     pub(crate) async fn for_person(

@@ -13,6 +13,7 @@ use seatpilot_http::{Answer, Problem, RequestContext, Success, read_body};
 
 use crate::{
     authenticate::{Sender, authenticate, signed_headers},
+    quota,
     receipts::Receipts,
     state::State,
 };
@@ -84,17 +85,19 @@ pub(crate) async fn post_events(
         Ok(batch) => batch,
         Err(fault) => return Err(unless_nonce_used(&state, &sender, fault).await),
     };
-    let only = Only::of(&batch.items, batch.shape);
+    let (items, mut allowed) = quota::allow(&state.store, &sender.tenant, batch.items);
+    let only = Only::of(&items, batch.shape);
     let submission = Submission {
         tenant: sender.tenant.clone(),
         nonce: sender.nonce,
         request_id: context.id.as_str().to_owned(),
         received_at,
-        items: batch.items,
+        items,
     };
     match state.store.submit(submission).await {
         Ok(SubmitAnswer::Stored(receipts)) => {
             state.count(&sender.tenant, &receipts);
+            allowed.used_by(&receipts);
             only.answer(&receipts)
         }
         Ok(SubmitAnswer::Replayed(receipts)) => {

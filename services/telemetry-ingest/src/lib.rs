@@ -13,6 +13,7 @@ mod config;
 mod events;
 mod load;
 mod openapi;
+mod quota;
 mod receipts;
 mod state;
 

@@ -28,7 +28,10 @@ pub fn document() -> String {
         crate::admin::post_login,
         crate::admin::post_logout,
         crate::admin::get_house,
-        crate::admin::get_audit
+        crate::admin::get_audit,
+        crate::admin::get_billing,
+        crate::admin::get_billing_csv,
+        crate::admin::get_billing_usage
     )
 )]
 struct Api;

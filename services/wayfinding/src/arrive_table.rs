@@ -4,13 +4,15 @@ use actix_web::{
     HttpRequest,
     web::{Data, Payload},
 };
-use seatpilot_domain_model::{ArrivalPing, ArrivalRefusal, Fault, FaultCode, Nonce, Place, TenantId};
+use seatpilot_domain_model::{
+    ArrivalPing, ArrivalRefusal, Fault, FaultCode, Feature, Nonce, Place, TenantId,
+};
 use seatpilot_http::{Answer, Problem, RequestContext, Success, parse_json, read_body};
 use seatpilot_runtime::traces;
 use seatpilot_store::ArriveAnswer;
 
 use crate::{
-    caller,
+    caller, quota,
     state::State,
     wire::{Ping, Seated},
 };
@@ -35,6 +37,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
         (status = 409, description = "`table_mismatch` (any other place than the guest's), `nonce_reused`", body = Object, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`: over 16 KiB.", body = Object, content_type = "application/problem+json"),
         (status = 422, description = "`schema_violation`, `arrived_at_out_of_range`", body = Object, content_type = "application/problem+json"),
+        (status = 429, description = "`quota_exceeded`: the plan's hard limit of arrivals is reached; `usage` says when it resets.", body = Object, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded` or `database_unavailable`: send the same ping again.", body = Object, content_type = "application/problem+json"),
     )
 )]
@@ -98,7 +101,12 @@ async fn arrive(
         received_at: state.clock.now(),
         trace: context.kept_trace,
     };
-    match state.store.arrive(row, nonce).await.map_err(Fault::from)? {
+    quota::take(state, tenant, Feature::Arrivals)?;
+    let answer = state.store.arrive(row, nonce).await;
+    if !matches!(&answer, Ok(ArriveAnswer::Seated { arrival, replayed: false, .. }) if arrival.first) {
+        state.store.give_back(tenant, Feature::Arrivals, 1);
+    }
+    match answer.map_err(Fault::from)? {
         ArriveAnswer::Seated { arrival, replayed, check_in_trace } => {
             // Minutes lie between, and another device: a trace of its own, which points to the guest's first.
             if let Some(check_in) = check_in_trace {

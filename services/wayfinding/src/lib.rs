@@ -7,11 +7,13 @@ mod arrive_table;
 mod caller;
 mod config;
 mod openapi;
+mod quota;
 mod route;
+mod served;
 mod state;
 mod wire;
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use seatpilot_http::{Routes, ServeOptions, Server, Success};
 use seatpilot_metrics_api::Metrics;
@@ -23,10 +25,12 @@ use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 pub use config::Config;
 pub use openapi::document as openapi_document;
 
-use crate::state::State;
+use crate::{served::Ledger, state::State};
 
 /// Connections of the reading pool: devices and keys, all of them cached.
 const POOL_SIZE: usize = 4;
+/// How long the last counts may take to be written once requests have drained.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(1);
 
 /// The process: configuration, then a server until it is asked to end.
 ///
@@ -36,7 +40,15 @@ pub async fn run(process: Process) -> Result<(), Failure> {
     let Process { environment, clock, shutdown } = process;
     let config = environment.read(Config::read)?;
     logging::init(&config.service.service_name, &config.service.log);
-    bind(config, clock, shutdown)?.run().await?;
+    let (server, ledger) = open(config, clock, shutdown)?;
+    let keeping = tokio::spawn(Arc::clone(&ledger).keep());
+    server.run().await?;
+    keeping.abort();
+    if tokio::time::timeout(LAST_WRITE_MAX, ledger.write()).await.is_err() {
+        tracing::warn!(
+            "the last routes that were answered are not on any bill: the database did not answer in time"
+        );
+    }
     Ok(())
 }
 
@@ -45,6 +57,12 @@ pub async fn run(process: Process) -> Result<(), Failure> {
 /// # Errors
 /// A database URL that cannot be used, an address that cannot be listened on.
 pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+    let (server, ledger) = open(config, clock, shutdown)?;
+    tokio::spawn(ledger.keep());
+    Ok(server)
+}
+
+fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc<Ledger>), Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
@@ -58,7 +76,8 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
     })
     .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
     store.observe(&metrics);
-    let state = Arc::new(State::new(store, config.bootstrap, &metrics, clock.clone()));
+    let state = Arc::new(State::new(store.clone(), config.bootstrap, &metrics, clock.clone()));
+    let ledger = Ledger::new(Arc::clone(&state.served), store, clock.clone());
     let options = ServeOptions {
         config: config.service,
         version: env!("CARGO_PKG_VERSION"),
@@ -68,10 +87,11 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         metrics,
         openapi: openapi::document(),
     };
-    Ok(Server::bind(options, move |routes: &mut Routes| {
+    let server = Server::bind(options, move |routes: &mut Routes| {
         routes
             .state(Arc::clone(&state))
             .post("/api/wayfinding/arrive-table", Success::Created, arrive_table::arrive_table)
             .get("/api/wayfinding/route", route::route);
-    })?)
+    })?;
+    Ok((server, Arc::new(ledger)))
 }

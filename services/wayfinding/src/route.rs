@@ -1,11 +1,11 @@
 //! `GET /api/wayfinding/route`.
 
 use actix_web::{HttpRequest, web::Data};
-use seatpilot_domain_model::{Fault, FaultCode, Lang, Profile};
+use seatpilot_domain_model::{Fault, FaultCode, Feature, Lang, Profile};
 use seatpilot_http::{Answer, Problem, Success, parse_query};
 use seatpilot_venue_graph::{PlaceRef, Route, RouteQuery};
 
-use crate::{caller, state::State, wire::Question};
+use crate::{caller, quota, state::State, wire::Question};
 
 /// The cheapest way in time between two places of a venue.
 #[utoipa::path(
@@ -21,6 +21,7 @@ use crate::{caller, state::State, wire::Question};
         (status = 404, description = "`place_unknown`", body = Object, content_type = "application/problem+json"),
         (status = 409, description = "`no_route`, or `no_step_free_route` where only a way with stairs exists.", body = Object, content_type = "application/problem+json"),
         (status = 422, description = "`schema_violation`: a parameter is missing, doubled or malformed.", body = Object, content_type = "application/problem+json"),
+        (status = 429, description = "`quota_exceeded`: the plan's hard limit of routes is reached; `usage` says when it resets.", body = Object, content_type = "application/problem+json"),
     )
 )]
 pub(crate) async fn route(request: HttpRequest, state: Data<State>) -> Result<Answer, Problem> {
@@ -43,5 +44,8 @@ pub(crate) async fn route(request: HttpRequest, state: Data<State>) -> Result<An
         lang: question.lang.unwrap_or(Lang::En),
     };
     let route = graph.route(&query).map_err(Fault::from)?;
+    // Only a route that was found is used up, and billed.
+    quota::take(&state, &device.tenant, Feature::Routes)?;
+    state.served.count(&device.tenant, &question.venue_id);
     Ok(Answer::json(Success::Ok, &route))
 }

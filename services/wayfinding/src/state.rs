@@ -7,6 +7,8 @@ use seatpilot_metrics_api::{ArrivalMetrics, Metrics};
 use seatpilot_runtime::{Clock, HmacTenantSecret};
 use seatpilot_store::{Store, keys::Keys};
 
+use crate::served::Served;
+
 /// Pings under way; half of what the writer's queue holds.
 const PINGS_MAX: usize = 2_048;
 /// Routes under way: each takes a worker for some ten microseconds, so more than these only wait.
@@ -20,6 +22,7 @@ pub(crate) struct State {
     pub(crate) metrics: Arc<ArrivalMetrics>,
     pub(crate) pings: InFlight,
     pub(crate) routes: InFlight,
+    pub(crate) served: Arc<Served>,
 }
 
 impl State {
@@ -36,6 +39,7 @@ impl State {
             metrics: metrics.arrivals(),
             pings: InFlight::new(PINGS_MAX),
             routes: InFlight::new(ROUTES_MAX),
+            served: Arc::default(),
         }
     }
 }

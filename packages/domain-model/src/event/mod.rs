@@ -8,6 +8,7 @@ mod envelope;
 mod schema;
 
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::{Channel, Outcome, RejectReason, TenantId, VenueId};
@@ -89,6 +90,22 @@ impl Item {
         match self {
             Self::Event(event) => Some(event.id),
             Self::DeadLetter(letter) => letter.event_id,
+        }
+    }
+}
+
+impl Event {
+    /// As the dead-letter queue keeps it, refused for a reason that only the store or the plan knows.
+    pub fn into_dead_letter(self, reason: RejectReason, detail: impl Into<String>) -> DeadLetter {
+        DeadLetter {
+            reason,
+            detail: detail.into().chars().take(DEAD_LETTER_DETAIL_MAX).collect(),
+            payload_len: self.raw.len(),
+            payload_sha256: Sha256::digest(&self.raw).into(),
+            event_id: Some(self.id),
+            event_type: Some(self.kind),
+            // An event is smaller than what a dead letter keeps.
+            payload: self.raw,
         }
     }
 }

@@ -47,6 +47,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "105" "entitlements_in_force",
     "106" "seed_metering_demo",
     "107" "cron_metering_seed",
+    "108" "telemetry_routes_served",
 };
 
 /// The ledger as the Supabase CLI makes it.

@@ -34,7 +34,11 @@ impl Evening {
             url: SecretString::from(self.db.url_as(role).as_str()),
             application_name: "test".into(),
             writes,
-            maps: if [Writes::Events, Writes::Nothing].contains(&writes) { Maps::NotKept } else { Maps::Kept },
+            maps: if [Writes::Events, Writes::Nothing].contains(&writes) {
+                Maps::NotKept
+            } else {
+                Maps::Kept
+            },
             pool_size: 2,
             readiness: readiness.clone(),
             clock: Clock::system(),

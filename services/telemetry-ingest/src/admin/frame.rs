@@ -6,6 +6,7 @@ use seatpilot_http::admin::Session;
 /// Every way there is, each with what it takes. A page adds its line here.
 const WAYS: &[(&str, &str, AdminAction)] = &[
     ("/admin", "House", AdminAction::ReadDashboards),
+    ("/admin/billing", "Bill", AdminAction::ReadBilling),
     ("/admin/audit", "Audit log (JSON)", AdminAction::ReadAudit),
 ];
 

@@ -2,9 +2,11 @@
 //! `http`, names the action that it is, and reads under the caller's own claims.
 
 mod audit;
+mod billing;
 mod frame;
 mod house;
 mod login;
+mod money;
 
 use std::sync::Arc;
 
@@ -15,6 +17,7 @@ use seatpilot_http::{Answer, Problem, Routes, Success, admin::AdminGuard};
 use seatpilot_store::Store;
 
 pub(crate) use audit::__path_get_audit;
+pub(crate) use billing::{__path_get_billing, __path_get_billing_csv, __path_get_billing_usage};
 pub(crate) use house::__path_get_house;
 pub(crate) use login::{__path_get_login, __path_post_login, __path_post_logout, form_for};
 
@@ -48,7 +51,10 @@ pub fn routes(routes: &mut Routes, desk: &Arc<Desk>) {
         .guarded(&desk.guard)
         .get("/admin", AdminAction::ReadDashboards, house::get_house)
         .post("/admin/logout", AdminAction::ReadDashboards, Success::Ok, login::post_logout)
-        .get("/admin/audit", AdminAction::ReadAudit, audit::get_audit);
+        .get("/admin/audit", AdminAction::ReadAudit, audit::get_audit)
+        .get("/admin/billing", AdminAction::ReadBilling, billing::get_billing)
+        .get("/admin/billing/csv", AdminAction::ReadBilling, billing::get_billing_csv)
+        .get("/admin/billing/usage", AdminAction::ReadDashboards, billing::get_billing_usage);
 }
 
 async fn stylesheet() -> Answer {

@@ -34,6 +34,9 @@ const TABLE: &[Row] = &[
     row("GET", "/admin", "/admin", [200, 200, 200, 200]),
     row("POST", "/admin/logout", "/admin/logout", [303, 303, 303, 303]),
     row("GET", "/admin/audit", "/admin/audit", [403, 403, 403, 200]),
+    row("GET", "/admin/billing", "/admin/billing?period=2026-03", [403, 403, 200, 200]),
+    row("GET", "/admin/billing/csv", "/admin/billing/csv?period=2026-03", [403, 403, 200, 200]),
+    row("GET", "/admin/billing/usage", "/admin/billing/usage", [200, 200, 200, 200]),
 ];
 
 pub(crate) fn token(tenant: &str, role: &str) -> String {

@@ -1,0 +1,2 @@
+-- routes_served
+select telemetry.routes_served($1, $2, $3, $4)

@@ -1,0 +1,269 @@
+//! `/admin/billing`: what each month costs, as a page and as CSV, and what is used of the plan.
+
+#![expect(unused_qualifications, reason = "utoipa writes the name of the parameters' type with its path")]
+
+use actix_web::{HttpRequest, web::Data};
+use askama::Template;
+use futures_util::TryStreamExt as _;
+use seatpilot_domain_model::{Entitlement, Fault, FaultCode, LimitKind, Period, TenantId};
+use seatpilot_http::{
+    Answer, Download, Problem, Success,
+    admin::{Page, Session},
+    parse_query,
+};
+use seatpilot_store::{BillMonth, MonthLine};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use super::{Desk, frame::Frame, money::Money, render};
+
+/// Lines that the page shows; a bill has about ten, and the CSV has all of them.
+const LINES_MAX: u32 = 1_000;
+const CSV: &str = "text/csv; charset=utf-8; header=present";
+
+/// Which month.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Wanted {
+    /// The month, `YYYY-MM`; the page shows the newest where nobody says so.
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
+    period: Option<String>,
+    /// The tenant: none but one's own.
+    tenant: Option<String>,
+}
+
+impl Wanted {
+    fn period(&self) -> Result<Option<Period>, Fault> {
+        let parsed = self.period.as_deref().map(str::parse).transpose();
+        parsed.map_err(|_| Fault::schema("/query/period", "must be a month as YYYY-MM"))
+    }
+
+    /// Somebody else's bill is not there, whoever asks.
+    fn own(&self, tenant: &TenantId) -> Result<(), Fault> {
+        match &self.tenant {
+            Some(wanted) if wanted != tenant.as_str() => {
+                Err(Fault::new(FaultCode::Forbidden, "The token is of another tenant."))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "admin/billing.html")]
+struct Billing<'a> {
+    frame: Frame,
+    tenant: &'a str,
+    months: Vec<Month>,
+    /// The month that is shown; none where there is no bill at all.
+    shown: Option<Shown>,
+    usage: Vec<Used>,
+    usage_period: String,
+    resets_at: String,
+}
+
+/// A month in the list.
+struct Month {
+    period: String,
+    is_shown: bool,
+    closed_on: Option<String>,
+    total: Money,
+}
+
+/// The month that is shown.
+struct Shown {
+    period: String,
+    tenant_name: String,
+    plan_name: String,
+    closed_at: Option<String>,
+    sha256: Option<String>,
+    lines: Vec<Line>,
+    total: Money,
+    has_more: bool,
+}
+
+/// A line of it.
+struct Line {
+    number: i32,
+    kind: String,
+    description: String,
+    quantity: String,
+    included: String,
+    billable: String,
+    price: String,
+    amount: Money,
+}
+
+/// A metered feature, this month.
+struct Used {
+    feature: &'static str,
+    used: u64,
+    limit: Option<u64>,
+    kind: &'static str,
+    is_over: bool,
+}
+
+/// The bill
+///
+/// Months, the lines of one of them, and what is used of the plan. It works without script and prints.
+#[utoipa::path(
+    get, path = "/admin/billing", tag = "administration", security(("admin" = [])), params(Wanted),
+    responses(
+        (status = 200, description = "The page.", body = String, content_type = "text/html"),
+        (status = 403, description = "Not an administrator or owner, or of another tenant.", body = Object, content_type = "application/problem+json"),
+        (status = 422, description = "`schema_violation`: the period is no month.", body = Object, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_billing(
+    desk: Data<Desk>,
+    session: Session,
+    request: HttpRequest,
+) -> Result<Page, Problem> {
+    let wanted: Wanted = parse_query(&request)?;
+    let period = wanted.period()?;
+    let tenant = &session.who().tenant;
+    wanted.own(tenant)?;
+    let caller = desk.store()?.as_caller(session.who());
+    let months = caller.bill_months().await.map_err(Fault::from)?;
+    let newest = months.first().and_then(|month| month.period.parse().ok());
+    let shown = match period.or(newest) {
+        Some(period) => {
+            let lines = caller.bill_lines(&period, LINES_MAX + 1).await.map_err(Fault::from)?;
+            Some(shown(&period, &months, lines))
+        }
+        None => None,
+    };
+    let usage = caller.usage().await.map_err(Fault::from)?;
+    let page = Billing {
+        frame: Frame::of(&session, "/admin/billing"),
+        tenant: tenant.as_str(),
+        months: months.iter().map(|month| listed(month, shown.as_ref())).collect(),
+        shown,
+        usage_period: usage.first().map(|first| first.period.to_string()).unwrap_or_default(),
+        resets_at: usage.first().map(|first| first.resets_at.to_string()).unwrap_or_default(),
+        usage: usage.iter().filter_map(used).collect(),
+    };
+    Ok(Page::ok(render(&page)?))
+}
+
+fn listed(month: &BillMonth, shown: Option<&Shown>) -> Month {
+    Month {
+        period: month.period.clone(),
+        is_shown: shown.is_some_and(|shown| shown.period == month.period),
+        closed_on: month.closed_at.map(|at| at.strftime("%Y-%m-%d").to_string()),
+        total: Money::new(month.total_minor, month.minor_digits, &month.currency),
+    }
+}
+
+fn shown(period: &Period, months: &[BillMonth], mut lines: Vec<MonthLine>) -> Shown {
+    let has_more = lines.len() > LINES_MAX as usize;
+    lines.truncate(LINES_MAX as usize);
+    let month = months.iter().find(|month| month.period == period.as_str());
+    let first = lines.first();
+    let total = match (month, first) {
+        (Some(month), _) => Money::new(month.total_minor, month.minor_digits, &month.currency),
+        (None, Some(first)) => {
+            Money::new(lines.iter().map(|line| line.amount_minor).sum(), first.minor_digits, &first.currency)
+        }
+        (None, None) => Money::new(0, 2, ""),
+    };
+    Shown {
+        period: period.to_string(),
+        tenant_name: first.map(|first| first.tenant_name.clone()).unwrap_or_default(),
+        plan_name: first.map(|first| first.plan_name.clone()).unwrap_or_default(),
+        closed_at: first.and_then(|first| first.closed_at.clone()),
+        sha256: month.and_then(|month| month.sha256.clone()),
+        total,
+        has_more,
+        lines: lines.iter().map(line).collect(),
+    }
+}
+
+fn line(line: &MonthLine) -> Line {
+    let is_metered = matches!(line.kind.as_str(), "usage" | "adjustment");
+    let metered = |number: String| if is_metered { number } else { String::new() };
+    let price = Money::new(line.unit_price_minor, line.minor_digits, &line.currency);
+    Line {
+        number: line.line,
+        kind: line.kind.clone(),
+        description: line.description.clone(),
+        quantity: metered(line.quantity.to_string()),
+        included: metered(line.included.map_or_else(|| "all".to_owned(), |included| included.to_string())),
+        billable: metered(line.billable.to_string()),
+        price: match line.unit_per {
+            _ if line.billable == 0 || !is_metered => String::new(),
+            1 => price.to_string(),
+            per => format!("{price} per {per}"),
+        },
+        amount: Money::new(line.amount_minor, line.minor_digits, &line.currency),
+    }
+}
+
+fn used(entitlement: &Entitlement) -> Option<Used> {
+    if !seatpilot_domain_model::Feature::METERED.contains(&entitlement.feature) {
+        return None;
+    }
+    Some(Used {
+        feature: entitlement.feature.as_str(),
+        used: entitlement.used,
+        limit: entitlement.limit.map(|limit| limit.quantity),
+        kind: entitlement.limit.map_or("", |limit| match limit.kind {
+            LimitKind::Soft => "more is charged",
+            LimitKind::Hard => "more is refused",
+        }),
+        is_over: entitlement.limit.is_some_and(|limit| entitlement.used > limit.quantity),
+    })
+}
+
+/// The bill as CSV
+///
+/// RFC 4180; of a closed month always the same bytes. No cell that a spreadsheet would run.
+#[utoipa::path(
+    get, path = "/admin/billing/csv", tag = "administration", security(("admin" = [])), params(Wanted),
+    responses(
+        (status = 200, description = "The lines of the month.", body = String, content_type = "text/csv"),
+        (status = 403, description = "Not an administrator or owner, or of another tenant.", body = Object, content_type = "application/problem+json"),
+        (status = 422, description = "`schema_violation`: the period is no month, or missing.", body = Object, content_type = "application/problem+json"),
+    )
+)]
+pub(crate) async fn get_billing_csv(
+    desk: Data<Desk>,
+    session: Session,
+    request: HttpRequest,
+) -> Result<Download, Problem> {
+    let wanted: Wanted = parse_query(&request)?;
+    let period = wanted.period()?.ok_or_else(|| Fault::schema("/query/period", "is required, as YYYY-MM"))?;
+    let tenant = &session.who().tenant;
+    wanted.own(tenant)?;
+    let lines = desk.store()?.as_caller(session.who()).bill_csv(&period).await.map_err(Fault::from)?;
+    let name = format!("seatpilot-{tenant}-{period}.csv");
+    Ok(Download::of_lines(CSV, name, lines.map_err(Fault::from)))
+}
+
+/// What is used of the plan
+///
+/// For the tenant's own dashboard: every feature of this month, its limit, its use, when it resets.
+#[utoipa::path(
+    get, path = "/admin/billing/usage", tag = "administration", security(("admin" = [])),
+    responses((status = 200, description = "Limits and use.", body = Object))
+)]
+pub(crate) async fn get_billing_usage(desk: Data<Desk>, session: Session) -> Result<Answer, Problem> {
+    let usage = desk.store()?.as_caller(session.who()).usage().await.map_err(Fault::from)?;
+    let items: Vec<Value> = usage
+        .iter()
+        .map(|entitlement| {
+            json!({
+                "feature": entitlement.feature,
+                "enabled": entitlement.enabled,
+                "value": entitlement.value,
+                "limit": entitlement.limit.map(|limit| limit.quantity),
+                "limit_kind": entitlement.limit.map(|limit| limit.kind),
+                "used": entitlement.used,
+                "period": entitlement.period.as_str(),
+                "resets_at": entitlement.resets_at,
+            })
+        })
+        .collect();
+    Ok(Answer::json(Success::Ok, &json!({ "tenant_id": session.who().tenant, "items": items })))
+}
