@@ -5,7 +5,8 @@
 # how much it did, on a line `guarantee: NAME | what was done`; one that cannot run here says `SKIPPED: why`.
 guarantees() {
   cat <<'TXT_GUARANTEES'
-G36|package(seatpilot-guarantees) and test(/^drills::/)|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
+G36|package(seatpilot-guarantees) and test(/^(drills|rules)::/)|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
+G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key leaves metrics-proxy with one exact request and with no other
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
 traces|package(seatpilot-guarantees) and test(/^traces::/)|a guest's trace goes from the phone to the arrival
@@ -28,7 +29,7 @@ prove() {
   elif grep -q 'SKIPPED:' "$log"; then
     verdict='not proved'
   fi
-  did=$(sed -n "s/^ *guarantee: $name | //p" "$log" | paste -s -d ';' -)
+  did=$(sed -n "s/^ *guarantee: $name | //p" "$log" | paste -s -d ';' - | sed 's/;/; /g')
   printf '%-8s %-10s %s (%s%d s)\n' "$name" "$verdict" "$promise" "${did:+$did; }" "$((SECONDS - begun))"
   if [ "$verdict" = BROKEN ]; then say "   $name: see ${log#"$PWD/"}"; fi
   if [ "$verdict" = 'not proved' ]; then sed -n "s/^ *SKIPPED: /   $name: /p" "$log" >&2; fi
