@@ -5,7 +5,7 @@
 # how much it did, on a line `guarantee: NAME | what was done`; one that cannot run here says `SKIPPED: why`.
 guarantees() {
   cat <<'TXT_GUARANTEES'
-G36|package(seatpilot-guarantees) and test(/^(drills|rules)::/)|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
+G36|package(seatpilot-guarantees) and (test(/^drills::/) or test(/^rules::/))|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
 G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key leaves metrics-proxy with one exact request and with no other
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
