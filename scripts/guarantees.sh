@@ -5,6 +5,8 @@ set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 # shellcheck source=scripts/lib/setup.sh
 . "$root/scripts/lib/setup.sh"
+# shellcheck source=scripts/lib/test_postgres.sh
+. "$root/scripts/lib/test_postgres.sh"
 cd "$root"
 # shellcheck source=scripts/lib/guarantees.sh
 . "$root/scripts/lib/guarantees.sh"
@@ -68,6 +70,8 @@ say "Building (target/guarantees/build.log)."
 cargo build --workspace --all-targets --locked >"$logs/build.log" 2>&1 ||
   { tail -n 40 "$logs/build.log" >&2 && fail "it does not build"; }
 
+target=${CARGO_TARGET_DIR:-$root/target}
+hold_test_postgres "$target/debug"
 if [ -n "$effort" ]; then export SEATPILOT_GUARANTEES=$effort; else unset SEATPILOT_GUARANTEES; fi
 outcome=0
 while IFS='|' read -r name filter promise; do

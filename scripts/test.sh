@@ -5,6 +5,8 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 # shellcheck source=scripts/lib/setup.sh
 . "$root/scripts/lib/setup.sh"
+# shellcheck source=scripts/lib/test_postgres.sh
+. "$root/scripts/lib/test_postgres.sh"
 
 usage() {
   cat <<'TXT'
@@ -100,24 +102,7 @@ if [ -n "$docs" ]; then
 fi
 
 step "tests"
-# The server of the run lives as long as this script holds the other end of its standard input.
-held=$(mktemp -d "${TMPDIR:-/tmp}/seatpilot-run.XXXXXX")
-mkfifo "$held/hold"
-"$target/debug/testkit-postgres" <"$held/hold" >"$held/url" &
-server=$!
-exec 9>"$held/hold"
-let_go() {
-  exec 9>&-
-  wait "$server" 2>/dev/null || true
-  rm -rf "$held"
-}
-trap let_go EXIT
-while ! grep -q '^SEATPILOT_TEST_PG=' "$held/url"; do
-  kill -0 "$server" 2>/dev/null || fail "the server of the tests did not start"
-  sleep 0.1
-done
-SEATPILOT_TEST_PG=$(sed -n 's/^SEATPILOT_TEST_PG=//p' "$held/url")
-export SEATPILOT_TEST_PG
+hold_test_postgres "$target/debug"
 
 if cargo nextest --version >/dev/null 2>&1; then
   cargo nextest run --workspace --locked --no-fail-fast ${filters[@]+"${filters[@]}"} 9>&-

@@ -24,7 +24,7 @@ prove() {
   say "   $name: proving ($effort)"
   # `--profile whole-house` lets a test take hours; a run without any test proves nothing and fails.
   if ! cargo nextest run --profile whole-house --locked --no-fail-fast --success-output immediate \
-    -E "$filter" >"$log" 2>&1; then
+    -E "$filter" >"$log" 2>&1 9>&-; then
     verdict=BROKEN
   elif grep -q 'SKIPPED:' "$log"; then
     verdict='not proved'
