@@ -11,7 +11,8 @@ use seatpilot_domain_model::TenantId;
 
 use crate::{
     ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KpiMetrics, OTHER, PoolReading,
-    RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, WriterMetrics, families,
+    RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, UsageMetrics, WriterMetrics,
+    families,
     store::{PoolCollector, StoreInfo, WriterFamilies},
     traces::SpanCollector,
 };
@@ -33,6 +34,7 @@ pub struct Metrics {
     ingest: OnceLock<Arc<IngestMetrics>>,
     kpi: OnceLock<Arc<KpiMetrics>>,
     refresher: OnceLock<Arc<RefresherMetrics>>,
+    usage: OnceLock<Arc<UsageMetrics>>,
     seating: OnceLock<Arc<SeatingMetrics>>,
     store: OnceLock<StoreInfo>,
     writers: OnceLock<WriterFamilies>,
@@ -66,6 +68,7 @@ impl Metrics {
             ingest: OnceLock::new(),
             kpi: OnceLock::new(),
             refresher: OnceLock::new(),
+            usage: OnceLock::new(),
             seating: OnceLock::new(),
             store: OnceLock::new(),
             writers: OnceLock::new(),
@@ -134,6 +137,11 @@ impl Metrics {
     /// How far the KPI views are behind.
     pub fn kpi(&self) -> Arc<KpiMetrics> {
         self.group(&self.kpi, |_| KpiMetrics::register(&self.registry))
+    }
+
+    /// What tenants used of their plans.
+    pub fn usage(&self) -> Arc<UsageMetrics> {
+        self.group(&self.usage, |_| UsageMetrics::register(&self.registry))
     }
 
     /// The refresher's beat, and the backlogs that it sees.

@@ -83,6 +83,12 @@ declare! {
     /// those that are not revoked, at the refresher's last look; 0 without any.
     KEY_AGE_SECONDS = Gauge "seatpilot_key_age_seconds" ["tenant"];
 
+    /// Units of a metered feature that the tenant used this month, at the refresher's last count.
+    BILLING_USED_UNITS = Gauge "seatpilot_billing_used_units" ["tenant", "feature"];
+
+    /// Units a month that the tenant's plan includes; infinite without a limit.
+    BILLING_LIMIT_UNITS = Gauge "seatpilot_billing_limit_units" ["tenant", "feature"];
+
     /// 1 for the kind of store that this process uses.
     STORE_INFO = Gauge "seatpilot_store_info" ["kind"];
 

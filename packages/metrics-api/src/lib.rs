@@ -25,6 +25,7 @@ mod store;
 mod summary;
 mod tenant;
 mod traces;
+mod usage;
 
 pub use arrival::ArrivalMetrics;
 pub use checkin::{CheckinMetrics, CheckinSeries};
@@ -38,3 +39,4 @@ pub use seating::{Assigned, SeatingMetrics};
 pub use store::{PoolReading, StoreKind, WriterMetrics};
 pub use tenant::{OTHER, TENANTS_MAX};
 pub use traces::SpanReading;
+pub use usage::UsageMetrics;

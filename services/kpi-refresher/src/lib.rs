@@ -41,6 +41,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
     let metrics = Arc::new(Metrics::new(SERVICE, VERSION));
     let lags = Arc::new(Lags::new(metrics.kpi(), clock.clone()));
     let refreshes = metrics.refresher();
+    let usage = metrics.usage();
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
         url: config.database.url,
@@ -67,7 +68,8 @@ pub async fn run(process: Process) -> Result<(), Failure> {
     )?;
 
     let watching = tokio::spawn(lag::watch(Arc::clone(&lags), store.clone(), readiness.clone()));
-    let refresher = Refresher { store, lags, metrics: refreshes, readiness, shutdown, every: config.every };
+    let refresher =
+        Refresher { store, lags, metrics: refreshes, usage, readiness, shutdown, every: config.every };
     let mut refreshing = tokio::spawn(refresher.run());
     server.run().await?;
     if tokio::time::timeout(LAST_REFRESH_MAX, &mut refreshing).await.is_err() {

@@ -1,10 +1,10 @@
 //! The beat: each view in turn, then usage, then housekeeping, then a pause. One view that is broken does not stop the
 //! others; a database that is away is asked again as soon as it is back.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use seatpilot_domain_model::View;
-use seatpilot_metrics_api::{RefreshedAs, RefresherMetrics};
+use seatpilot_domain_model::{Entitlement, Feature, Period, TenantId, View};
+use seatpilot_metrics_api::{RefreshedAs, RefresherMetrics, UsageMetrics};
 use seatpilot_runtime::{Readiness, ReadinessState, Shutdown};
 use seatpilot_store::{Behind, Error, Metered, Refreshed, Retained, Store};
 use tokio::time::Instant;
@@ -19,6 +19,7 @@ pub(crate) struct Refresher {
     pub(crate) store: Store,
     pub(crate) lags: Arc<Lags>,
     pub(crate) metrics: Arc<RefresherMetrics>,
+    pub(crate) usage: Arc<UsageMetrics>,
     pub(crate) readiness: Readiness,
     pub(crate) shutdown: Shutdown,
     /// From the beginning of one round to the next.
@@ -31,6 +32,7 @@ impl Refresher {
     pub(crate) async fn run(self) {
         let mut state = self.readiness.subscribe();
         let mut retain_at = Instant::now();
+        let mut warned = HashSet::new();
         loop {
             let reached = state.wait_for(|state| matches!(state, ReadinessState::Ready { .. }));
             tokio::select! {
@@ -49,6 +51,7 @@ impl Refresher {
                 return;
             }
             self.count_usage().await;
+            self.look_at_plans(&mut warned).await;
             if self.shutdown.is_draining() {
                 return;
             }
@@ -84,6 +87,31 @@ impl Refresher {
                 Err(error) => return tracing::warn!(error = causes(&error), "no usage was counted"),
             }
         }
+    }
+
+    /// Shows what is used of each plan, and says once a month where a limit is passed.
+    async fn look_at_plans(&self, warned: &mut HashSet<(TenantId, Feature, Period)>) {
+        let entitlements = match self.store.entitlements().await {
+            Ok(entitlements) => entitlements,
+            Err(error) => return tracing::warn!(error = causes(&error), "no look at the plans"),
+        };
+        self.usage.set(&entitlements);
+        for (tenant, features) in &entitlements {
+            for Entitlement { feature, limit, used, period, .. } in features {
+                let Some(limit) = limit.filter(|limit| *used > limit.quantity) else { continue };
+                if warned.insert((tenant.clone(), *feature, period.clone())) {
+                    let (limit, kind) = (limit.quantity, limit.kind);
+                    tracing::warn!(%tenant, %feature, %period, used, limit, %kind, "{tenant} is over its plan's limit of {feature}");
+                }
+            }
+        }
+        // What was said of months that are over is of no use.
+        warned.retain(|(tenant, _, period)| {
+            entitlements
+                .get(tenant)
+                .and_then(|features| features.first())
+                .is_some_and(|now| now.period == *period)
+        });
     }
 
     /// Shows what waits and what ages. Whatever happens is said, never passed on: the gauges keep what was last seen.

@@ -1,8 +1,8 @@
 //! The refresher's beat, and the backlogs that it sees.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use seatpilot_domain_model::View;
+use seatpilot_domain_model::{Entitlement, Feature, Limit, LimitKind, View};
 use seatpilot_metrics_api::{Backlog, Metrics, RefreshedAs, TENANTS_MAX};
 
 use crate::scrape::{Scrape, tenant};
@@ -79,4 +79,61 @@ fn each_refresh_counts_under_its_view_and_outcome() {
         assert_eq!(scrape.value(name, &of(View::DoorToSeat)), at as f64 + 1.0, "{outcome}");
         assert_eq!(scrape.value(name, &of(View::Checkin)), 0.0, "{outcome}");
     }
+}
+
+fn entitled(feature: Feature, limit: Option<u64>, used: u64) -> Entitlement {
+    Entitlement {
+        feature,
+        enabled: true,
+        value: None,
+        limit: limit.map(|quantity| Limit { quantity, kind: LimitKind::Soft }),
+        used,
+        period: "2026-03".parse().unwrap(),
+        resets_at: jiff::Timestamp::UNIX_EPOCH,
+    }
+}
+
+#[test]
+fn what_is_used_of_a_plan_is_shown_and_a_tenant_that_is_gone_is_forgotten() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    let usage = metrics.usage();
+    let plan = vec![
+        entitled(Feature::Events, Some(100), 7),
+        entitled(Feature::Routes, None, 3),
+        entitled(Feature::DataDays, None, 0),
+    ];
+    usage.set(&HashMap::from([("acme".parse().unwrap(), plan)]));
+    let page = metrics.render();
+    for line in [
+        r#"seatpilot_billing_used_units{feature="events",tenant="acme"} 7"#,
+        r#"seatpilot_billing_limit_units{feature="events",tenant="acme"} 100"#,
+        r#"seatpilot_billing_limit_units{feature="routes",tenant="acme"} inf"#,
+        r#"seatpilot_billing_used_units{feature="events",tenant="other"} 0"#,
+    ] {
+        assert!(page.lines().any(|found| found == line), "{line} is not in\n{page}");
+    }
+    assert!(!page.contains("data_days"));
+    usage.set(&HashMap::new());
+    assert!(!metrics.render().contains(r#"tenant="acme""#));
+}
+
+#[test]
+fn ten_thousand_tenants_leave_as_many_series_as_the_bound_allows() {
+    let metrics = Metrics::new("kpi-refresher", "1.2.3");
+    let all = (0..10_000)
+        .map(|n| {
+            (
+                format!("t{n}").parse().unwrap(),
+                Feature::METERED.iter().map(|f| entitled(*f, Some(1), 1)).collect(),
+            )
+        })
+        .collect();
+    metrics.usage().set(&all);
+    let page = metrics.render();
+    let series = page.lines().filter(|line| line.starts_with("seatpilot_billing_")).count();
+    assert_eq!(series, 2 * 6 * (TENANTS_MAX + 1));
+    assert!(page.contains(&format!(
+        r#"seatpilot_billing_used_units{{feature="events",tenant="other"}} {}"#,
+        10_000 - TENANTS_MAX
+    )));
 }

@@ -115,6 +115,7 @@ pub(crate) fn fill(metrics: &Metrics) {
     metrics.ingest();
     metrics.kpi();
     metrics.refresher();
+    metrics.usage();
     metrics.seating();
     metrics.set_store(StoreKind::Postgres);
     metrics.writer("checkin", || 0);

@@ -4,6 +4,7 @@
 
 mod arrival;
 mod openapi;
+mod quota;
 mod route;
 mod sign;
 mod signed;
