@@ -133,21 +133,28 @@ where not exists (select from app.billing_periods b where b.tenant_id = t.tenant
 comment on view app.v_tenant_billing_report is
     'Each month of each tenant line by line: closed as it was closed, open as it stands now. Amounts in minor units.';
 
--- A text cell: always quoted; one that a spreadsheet would run starts with an apostrophe.
+-- A text cell: always quoted; one that a spreadsheet would run starts with an apostrophe. White space is listed, and
+-- compared by number: what `\s` means depends on the machine's locale, and these bytes must not. In plpgsql, which
+-- makes a line four times faster than a function in SQL that cannot be inlined.
 create function app.csv_cell(value text) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select '"' || replace(
-        case when value ~ '^[\s\u00a0\u200b\u2060\ufeff]*[-=+@＝＋－＠]' then '''' || value else value end, '"', '""') || '"'
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    return '"' || replace(
+        case when value collate "C" ~ '^[\u0001-\u0020\u007f-\u00a0\u00ad\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u2064\u3000\ufeff]*[-=+@＝＋－＠]'
+            then '''' || value else value end, '"', '""') || '"';
+end
 $$;
 
 create function app.csv_line(r app.v_tenant_billing_report) returns text
-language sql immutable set search_path = pg_catalog, pg_temp as $$
-    select concat_ws(',',
+language plpgsql immutable set search_path = pg_catalog, pg_temp as $$
+begin
+    return concat_ws(',',
         app.csv_cell(r.tenant_id), app.csv_cell(r.tenant_name), app.csv_cell(r.period), app.csv_cell(r.state), r.line::text,
         app.csv_cell(r.kind), app.csv_cell(r.feature), app.csv_cell(r.for_period), app.csv_cell(r.description),
         r.quantity::text, coalesce(r.included::text, ''), r.billable::text, r.unit_price_minor::text, r.unit_per::text,
         r.amount_minor::text, app.csv_cell(r.currency), app.csv_cell(r.plan_id), app.csv_cell(r.plan_name),
-        app.csv_cell(coalesce(r.closed_at, '')))
+        app.csv_cell(coalesce(r.closed_at, '')));
+end
 $$;
 comment on function app.csv_line(app.v_tenant_billing_report) is 'One line of the CSV, without its end (CRLF).';
 

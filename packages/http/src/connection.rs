@@ -78,6 +78,8 @@ pub(crate) struct Connection<S> {
     pace: Pace,
     timer: Pin<Box<Sleep>>,
     timed: Phase,
+    /// Whether an answer has moved since the timer was set: a long one has as long again from there.
+    moved: bool,
     refusal: Option<Refusal>,
 }
 
@@ -95,6 +97,7 @@ impl<S> Connection<S> {
             pace: Pace(Rc::new(Cell::new(Phase::Fresh))),
             timer: Box::pin(sleep(Phase::Fresh.deadline())),
             timed: Phase::Fresh,
+            moved: false,
             refusal: None,
         }
     }
@@ -110,6 +113,13 @@ impl<S> Connection<S> {
             self.timed = phase;
             self.timer.as_mut().reset(Instant::now() + phase.deadline());
         }
+        if self.timer.as_mut().poll(context).is_pending() {
+            return false;
+        }
+        if phase != Phase::Answered || !std::mem::take(&mut self.moved) {
+            return true;
+        }
+        self.timer.as_mut().reset(Instant::now() + phase.deadline());
         self.timer.as_mut().poll(context).is_ready()
     }
 
@@ -187,6 +197,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Connection<S> {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = ready!(Pin::new(&mut this.stream).poll_write(context, bytes))?;
+        this.moved = true;
         if this.pace.0.get() == Phase::Request {
             this.pace.0.set(Phase::Answered);
         }

@@ -3,10 +3,16 @@
 use actix_web::{
     HttpRequest, HttpResponse, Responder,
     body::BoxBody,
-    http::header::{self, HeaderValue},
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
     web::Bytes,
 };
-use futures_util::{Stream, StreamExt as _, stream::LocalBoxStream};
+use futures_util::{
+    Stream, StreamExt as _,
+    stream::{self, LocalBoxStream},
+};
 use seatpilot_domain_model::Fault;
 
 use crate::problem::Problem;
@@ -36,13 +42,16 @@ impl Download {
 impl Responder for Download {
     type Body = BoxBody;
 
-    fn respond_to(self, _request: &HttpRequest) -> HttpResponse {
+    fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-');
         let name: String = self.name.bytes().filter(|byte| plain(*byte)).map(char::from).collect();
         let Ok(disposition) = HeaderValue::try_from(format!("attachment; filename=\"{name}\"")) else {
             return HttpResponse::from_error(Problem::from(Fault::internal()));
         };
-        let pieces = futures_util::stream::unfold(Some(self.lines), |lines| async {
+        // To HEAD nothing is sent, so nothing is made.
+        let lines =
+            if *request.method() == Method::HEAD { stream::empty().boxed_local() } else { self.lines };
+        let pieces = stream::unfold(Some(lines), |lines| async {
             let mut lines = lines?;
             let mut piece = Vec::with_capacity(PIECE_BYTES);
             while piece.len() < PIECE_BYTES {

@@ -1,23 +1,19 @@
 //! A tenant's bill as a person of that tenant reads it: months, lines, the CSV, what is used of the plan.
 
-use std::{pin::Pin, time::Duration};
-
-use deadpool_postgres::Object;
-use futures_util::{Stream, StreamExt as _, stream};
+use futures_util::Stream;
 use jiff::Timestamp;
 use seatpilot_domain_model::{Entitlement, Period};
-use tokio::time::Instant;
-use tokio_postgres::{Row, RowStream, types::ToSql};
+use tokio_postgres::{Row, types::ToSql};
 
-use crate::{Error, caller::Caller, metering::entitlement};
+use crate::{
+    Error,
+    caller::Caller,
+    download::{Wanted, download},
+    metering::entitlement,
+};
 
 /// Months of the list; ten years.
 const MONTHS_MAX: i64 = 120;
-/// Longest download of a CSV. It holds a connection, and a snapshot that keeps old rows from being cleared away.
-const DOWNLOAD_MAX: Duration = Duration::from_secs(300);
-/// The same for the server, which would otherwise stop after its `statement_timeout` of 2 s.
-const DOWNLOAD_BEGIN: &str =
-    "begin read only; set local statement_timeout = '300s'; set local role authenticated";
 
 /// A month in the list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -149,57 +145,13 @@ impl Caller<'_> {
         &self,
         period: &Period,
     ) -> Result<impl Stream<Item = Result<String, Error>> + use<>, Error> {
-        const SQL: &str = include_str!("../sql/bill_csv.sql");
-        let object = self.people.borrow().await?;
-        let statement = object.prepare_cached(SQL).await?;
-        object.batch_execute(DOWNLOAD_BEGIN).await?;
-        let claims: [&(dyn ToSql + Sync); 1] = [&self.claims];
-        object.query("select set_config('request.jwt.claims', $1::text, true)", &claims).await?;
-        let header: String = object.query_one("select app.csv_header()", &[]).await?.try_get(0)?;
-        let values: [&(dyn ToSql + Sync); 2] = [&self.tenant, &period.as_str()];
-        let rows = object.query_raw(&statement, values).await?;
-        let download =
-            Download { rows: Box::pin(rows), object: Some(object), ends: Instant::now() + DOWNLOAD_MAX };
-        Ok(stream::iter([Ok(header)]).chain(stream::unfold(download, Download::next)))
-    }
-}
-
-/// A download under way. Dropped before its end, it gives up the connection, which is inside a transaction.
-struct Download {
-    rows: Pin<Box<RowStream>>,
-    object: Option<Object>,
-    ends: Instant,
-}
-
-impl Download {
-    async fn next(mut self) -> Option<(Result<String, Error>, Self)> {
-        self.object.as_ref()?;
-        let line = match tokio::time::timeout_at(self.ends, self.rows.next()).await {
-            Ok(Some(Ok(row))) => return Some((row.try_get("line").map_err(Error::from), self)),
-            Ok(None) => {
-                let object = self.object.take()?;
-                match object.batch_execute("commit").await {
-                    Ok(()) => return None,
-                    Err(error) => Err(Error::from(error)),
-                }
-            }
-            Ok(Some(Err(error))) => Err(Error::from(error)),
-            Err(_) => Err(Error::Deadline(DOWNLOAD_MAX)),
+        let wanted = Wanted {
+            claims: self.claims.clone(),
+            header: include_str!("../sql/bill_csv_header.sql"),
+            sql: include_str!("../sql/bill_csv.sql"),
+            values: [self.tenant.clone(), period.to_string()],
         };
-        self.discard();
-        Some((line, self))
-    }
-
-    fn discard(&mut self) {
-        if let Some(object) = self.object.take() {
-            drop(Object::take(object));
-        }
-    }
-}
-
-impl Drop for Download {
-    fn drop(&mut self) {
-        self.discard();
+        download(self.downloads, wanted).await
     }
 }
 

@@ -17,6 +17,7 @@ const LOGIN_CODES: &str = "log_login_codes";
 /// The store as one person sees it.
 pub struct Caller<'s> {
     pub(crate) people: &'s Reader,
+    pub(crate) downloads: &'s Reader,
     pub(crate) tenant: String,
     /// As a policy reads them.
     pub(crate) claims: String,
@@ -56,7 +57,12 @@ pub enum Opened {
 impl Store {
     /// The store as this person sees it.
     pub fn as_caller(&self, who: &Administrator) -> Caller<'_> {
-        Caller { people: &self.inner.people, tenant: who.tenant.as_str().to_owned(), claims: who.claims() }
+        Caller {
+            people: &self.inner.people,
+            downloads: &self.inner.downloads,
+            tenant: who.tenant.as_str().to_owned(),
+            claims: who.claims(),
+        }
     }
 }
 

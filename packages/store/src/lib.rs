@@ -11,6 +11,7 @@ mod bills;
 mod caller;
 mod connection;
 mod credentials;
+mod download;
 mod error;
 mod events;
 mod keeper;
@@ -42,6 +43,7 @@ use crate::{
     atlas::Atlas,
     connection::Target,
     credentials::Credentials,
+    download::DOWNLOADS_MAX,
     events::{EventIngest, bury_refused},
     places::Places,
     quotas::Quotas,
@@ -115,6 +117,8 @@ pub(crate) struct Inner {
     reader: Reader,
     /// What people read: a bulkhead, so that a slow page never holds up a key's look-up.
     people: Reader,
+    /// What people take away, for minutes: apart from the pages.
+    downloads: Reader,
     pub(crate) readiness: Readiness,
     credentials: Credentials,
     places: Places,
@@ -147,6 +151,8 @@ impl Store {
             .map_err(|_| UrlFault::Malformed)?;
         let people = Reader::new(&target, PEOPLE_POOL_SIZE, settings.readiness.clone())
             .map_err(|_| UrlFault::Malformed)?;
+        let downloads = Reader::new(&target, DOWNLOADS_MAX, settings.readiness.clone())
+            .map_err(|_| UrlFault::Malformed)?;
         let runtime = Handle::current();
         let session_limits = Limits {
             writers: 2,
@@ -169,6 +175,7 @@ impl Store {
         let inner = Arc::new(Inner {
             reader,
             people,
+            downloads,
             readiness: settings.readiness,
             credentials: Credentials::new(),
             places: Places::new(),

@@ -58,7 +58,8 @@ impl Reader {
         }
     }
 
-    async fn object(&self) -> Result<Object, Error> {
+    /// A connection. Whoever leaves it inside a transaction gives it up.
+    pub(crate) async fn object(&self) -> Result<Object, Error> {
         // While the database is known to be away nobody waits for the pool to find out again.
         if matches!(self.readiness.state(), ReadinessState::Degraded { .. }) {
             return Err(Error::Unreachable);
@@ -140,11 +141,6 @@ impl Reader {
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         self.under_claims("begin read only; set local role authenticated", claims, sql, values).await
-    }
-
-    /// A connection for a download, whose transaction outlives this call.
-    pub(crate) async fn borrow(&self) -> Result<Object, Error> {
-        self.object().await
     }
 
     /// Runs a function of ours under a person's claims, as the service: what people may not do themselves, such as

@@ -33,20 +33,28 @@ pub(crate) struct Wanted {
     tenant: Option<String>,
 }
 
+/// Whose.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct Whose {
+    /// The tenant: none but one's own.
+    tenant: Option<String>,
+}
+
+/// Somebody else's bill is not there, whoever asks.
+fn own(wanted: Option<&str>, tenant: &TenantId) -> Result<(), Fault> {
+    match wanted {
+        Some(wanted) if wanted != tenant.as_str() => {
+            Err(Fault::new(FaultCode::Forbidden, "The token is of another tenant."))
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 impl Wanted {
     fn period(&self) -> Result<Option<Period>, Fault> {
         let parsed = self.period.as_deref().map(str::parse).transpose();
         parsed.map_err(|_| Fault::schema("/query/period", "must be a month as YYYY-MM"))
-    }
-
-    /// Somebody else's bill is not there, whoever asks.
-    fn own(&self, tenant: &TenantId) -> Result<(), Fault> {
-        match &self.tenant {
-            Some(wanted) if wanted != tenant.as_str() => {
-                Err(Fault::new(FaultCode::Forbidden, "The token is of another tenant."))
-            }
-            Some(_) | None => Ok(()),
-        }
     }
 }
 
@@ -123,7 +131,7 @@ pub(crate) async fn get_billing(
     let wanted: Wanted = parse_query(&request)?;
     let period = wanted.period()?;
     let tenant = &session.who().tenant;
-    wanted.own(tenant)?;
+    own(wanted.tenant.as_deref(), tenant)?;
     let caller = desk.store()?.as_caller(session.who());
     let months = caller.bill_months().await.map_err(Fault::from)?;
     let newest = months.first().and_then(|month| month.period.parse().ok());
@@ -235,7 +243,7 @@ pub(crate) async fn get_billing_csv(
     let wanted: Wanted = parse_query(&request)?;
     let period = wanted.period()?.ok_or_else(|| Fault::schema("/query/period", "is required, as YYYY-MM"))?;
     let tenant = &session.who().tenant;
-    wanted.own(tenant)?;
+    own(wanted.tenant.as_deref(), tenant)?;
     let lines = desk.store()?.as_caller(session.who()).bill_csv(&period).await.map_err(Fault::from)?;
     let name = format!("seatpilot-{tenant}-{period}.csv");
     Ok(Download::of_lines(CSV, name, lines.map_err(Fault::from)))
@@ -245,10 +253,19 @@ pub(crate) async fn get_billing_csv(
 ///
 /// For the tenant's own dashboard: every feature of this month, its limit, its use, when it resets.
 #[utoipa::path(
-    get, path = "/admin/billing/usage", tag = "administration", security(("admin" = [])),
-    responses((status = 200, description = "Limits and use.", body = Object))
+    get, path = "/admin/billing/usage", tag = "administration", security(("admin" = [])), params(Whose),
+    responses(
+        (status = 200, description = "Limits and use.", body = Object),
+        (status = 403, description = "Of another tenant.", body = Object, content_type = "application/problem+json"),
+    )
 )]
-pub(crate) async fn get_billing_usage(desk: Data<Desk>, session: Session) -> Result<Answer, Problem> {
+pub(crate) async fn get_billing_usage(
+    desk: Data<Desk>,
+    session: Session,
+    request: HttpRequest,
+) -> Result<Answer, Problem> {
+    let whose: Whose = parse_query(&request)?;
+    own(whose.tenant.as_deref(), &session.who().tenant)?;
     let usage = desk.store()?.as_caller(session.who()).usage().await.map_err(Fault::from)?;
     let items: Vec<Value> = usage
         .iter()

@@ -77,9 +77,9 @@ async fn an_encoded_body_is_refused_by_its_head() {
 }
 
 #[tokio::test]
-async fn other_paths_and_methods_are_problems_and_billing_is_not_here_yet() {
+async fn other_paths_and_methods_are_problems() {
     let service = Service::start().await;
-    for path in ["/", "/v1/event", "/v1/events/", "/admin/billing?period=2026-11", "/admin/billing/csv"] {
+    for path in ["/", "/v1/event", "/v1/events/", "/admin/billing/", "/admin/billing/pdf"] {
         assert_eq!(service.get(path).await.problem(), (404, "not_found".to_owned()), "{path}");
     }
     let reply = service.get(PATH).await;

@@ -8,11 +8,14 @@
 )]
 
 mod access;
+mod bill_download;
+mod billing;
 mod items;
 mod limits;
 mod login;
 mod openapi;
 mod process;
+mod quota;
 mod replays;
 mod service;
 mod signatures;

@@ -1,0 +1,2 @@
+-- bill_csv_header
+select app.csv_header() as line
