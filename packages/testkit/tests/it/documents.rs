@@ -57,7 +57,9 @@ fn every_file_that_the_architecture_names_exists() {
 
 /// The rows of the tables that say by what a promise is held; other tables have measurements.
 fn promises(page: &str) -> Vec<&str> {
-    let tables = page.split("\n\n").filter(|part| part.lines().next().is_some_and(|head| head.contains("| held by |")));
+    let tables = page
+        .split("\n\n")
+        .filter(|part| part.lines().next().is_some_and(|head| head.contains("| held by |")));
     tables.flat_map(|table| table.lines().skip(2)).collect()
 }
 
