@@ -155,8 +155,6 @@ impl Quotas {
 
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::unwrap_used, reason = "a test that fails, fails")]
-
     use super::*;
 
     fn entitled(feature: Feature, limit: Option<(u64, LimitKind)>, used: u64, period: &str) -> Entitlement {

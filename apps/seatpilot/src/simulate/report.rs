@@ -236,8 +236,14 @@ mod tests {
         assert!(!adds_up(|_, turnout| turnout.arrival_events = 0));
         assert!(!adds_up(|_, turnout| turnout.events = 2));
         assert!(!adds_up(|_, turnout| turnout.dead_letters.clear()));
-        assert!(!adds_up(|_, turnout| drop(turnout.dead_letters.insert("internal".to_owned(), 1))));
+        assert!(!adds_up(|_, turnout| *turnout.dead_letters.entry("internal".to_owned()).or_default() += 1));
         assert!(!adds_up(|counts, _| counts.batches_otherwise = 1));
-        assert!(!adds_up(|counts, _| drop(counts.otherwise.insert((Deed::Admitted, "500".to_owned()), 1))));
+        assert!(!adds_up(|counts, _| {
+            counts
+                .otherwise
+                .entry((Deed::Admitted, "500".to_owned()))
+                .and_modify(|count| *count += 1)
+                .or_insert(1);
+        }));
     }
 }

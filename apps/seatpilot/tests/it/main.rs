@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that fails, fails")]
 
+mod billing;
 mod command;
 mod database;
 mod generate;

@@ -50,7 +50,10 @@ async fn routes_over_a_hard_limit_are_429_with_usage_and_reset_and_a_higher_limi
     let refused = route(&sign).await;
     assert_eq!(refused.problem(), (429, "quota_exceeded".to_owned()));
     let usage = &refused.json()["usage"];
-    assert_eq!((&usage["feature"], &usage["used"], &usage["limit"]), (&json!("routes"), &json!(3), &json!(3)));
+    assert_eq!(
+        (&usage["feature"], &usage["used"], &usage["limit"]),
+        (&json!("routes"), &json!(3), &json!(3))
+    );
     assert!(usage["resets_at"].is_string() && usage["period"].is_string(), "{usage}");
     limit(&sign, "routes", 4, "hard").await;
     assert_eq!(route(&sign).await.status, 200);
@@ -66,7 +69,10 @@ async fn each_route_that_was_answered_is_written_down_once_and_a_refused_one_is_
         assert_eq!(route(&sign).await.status, 200);
     }
     let door = format!("door:{}", sign.evening.door);
-    assert_eq!(sign.ask(&[("venue_id", "hall"), ("from", &door), ("to", "section:nowhere")]).await.status, 404);
+    assert_eq!(
+        sign.ask(&[("venue_id", "hall"), ("from", &door), ("to", "section:nowhere")]).await.status,
+        404
+    );
     let began = Instant::now();
     while served(&sign).await == 0 && began.elapsed() < Duration::from_secs(20) {
         tokio::time::sleep(Duration::from_millis(100)).await;
