@@ -75,6 +75,8 @@ need_nginx "$root/target/tools"
 want_linters "$root/target/tools"
 want_plots "$root/target/tools"
 want_clients "$root/target/tools"
+want_browser "$root/target/tools"
+want_office
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''
   for folder in "$SEATPILOT_VENUES"/*/; do

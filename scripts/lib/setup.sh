@@ -128,6 +128,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/plots.sh"
 # shellcheck source=scripts/lib/clients.sh
 . "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
+# shellcheck source=scripts/lib/browser.sh
+. "$(dirname "${BASH_SOURCE[0]}")/browser.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
@@ -136,7 +138,15 @@ SUPABASE_CLI=3.1.0
 # Both come from npm. Where it is missing or the registry is out of reach the tests that need them say that they
 # were skipped; nothing fails.
 want_judges() {
-  local tools=$1
+  local tools=$1 major
+  # Only Debian's and Ubuntu's own server can load what they pack for it.
+  for major in $(ls /usr/lib/postgresql 2>/dev/null); do
+    if [ ! -f "/usr/share/postgresql/$major/extension/pg_cron.control" ] && command -v apt-get >/dev/null &&
+      may_become_root; then
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "postgresql-$major-cron" \
+        >/dev/null 2>&1 || say "   pg_cron could not be installed for Postgres $major: the jobs are not tested with it"
+    fi
+  done
   if ! command -v npm >/dev/null; then
     say "   no npm: the migrations are not judged by the Supabase CLI, nor on a second Postgres"
     return 0

@@ -100,6 +100,8 @@ struct Line {
     included: String,
     billable: String,
     price: String,
+    /// All of it in words, where a screen has no room for the columns; none where there is nothing to say.
+    detail: Option<String>,
     amount: Money,
 }
 
@@ -110,6 +112,9 @@ struct Used {
     limit: Option<u64>,
     kind: &'static str,
     is_over: bool,
+    /// From three quarters of the limit the bar warns, from nine tenths more so.
+    low: u64,
+    high: u64,
 }
 
 /// The bill
@@ -192,18 +197,25 @@ fn line(line: &MonthLine) -> Line {
     let is_metered = matches!(line.kind.as_str(), "usage" | "adjustment");
     let metered = |number: String| if is_metered { number } else { String::new() };
     let price = Money::new(line.unit_price_minor, line.minor_digits, &line.currency);
+    let included = line.included.map_or_else(|| "all".to_owned(), |included| included.to_string());
+    let price = match line.unit_per {
+        _ if line.billable == 0 || !is_metered => String::new(),
+        1 => price.to_string(),
+        per => format!("{price} per {per}"),
+    };
+    let detail = is_metered.then(|| match &*price {
+        "" => format!("{} used, {included} included", line.quantity),
+        price => format!("{} used, {included} included, {} charged at {price}", line.quantity, line.billable),
+    });
     Line {
         number: line.line,
         kind: line.kind.clone(),
         description: line.description.clone(),
         quantity: metered(line.quantity.to_string()),
-        included: metered(line.included.map_or_else(|| "all".to_owned(), |included| included.to_string())),
+        included: metered(included),
         billable: metered(line.billable.to_string()),
-        price: match line.unit_per {
-            _ if line.billable == 0 || !is_metered => String::new(),
-            1 => price.to_string(),
-            per => format!("{price} per {per}"),
-        },
+        price,
+        detail,
         amount: Money::new(line.amount_minor, line.minor_digits, &line.currency),
     }
 }
@@ -221,6 +233,8 @@ fn used(entitlement: &Entitlement) -> Option<Used> {
             LimitKind::Hard => "more is refused",
         }),
         is_over: entitlement.limit.is_some_and(|limit| entitlement.used > limit.quantity),
+        low: entitlement.limit.map_or(0, |limit| limit.quantity / 4 * 3),
+        high: entitlement.limit.map_or(0, |limit| limit.quantity - limit.quantity / 10),
     })
 }
 

@@ -10,6 +10,8 @@
 mod access;
 mod bill_download;
 mod billing;
+mod browser;
+mod hostile;
 mod items;
 mod limits;
 mod login;
