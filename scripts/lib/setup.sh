@@ -140,8 +140,9 @@ SUPABASE_CLI=3.1.0
 want_judges() {
   local tools=$1 major
   # Only Debian's and Ubuntu's own server can load what they pack for it.
-  for major in $(ls /usr/lib/postgresql 2>/dev/null); do
-    if [ ! -f "/usr/share/postgresql/$major/extension/pg_cron.control" ] && command -v apt-get >/dev/null &&
+  for major in /usr/lib/postgresql/*; do
+    major=${major##*/}
+    if [ "$major" != '*' ] && [ ! -f "/usr/share/postgresql/$major/extension/pg_cron.control" ] && command -v apt-get >/dev/null &&
       may_become_root; then
       as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "postgresql-$major-cron" \
         >/dev/null 2>&1 || say "   pg_cron could not be installed for Postgres $major: the jobs are not tested with it"

@@ -110,7 +110,7 @@ variables! {
         /// Secret that signs administrators' tokens (HS256); 32 bytes or more in production. Either this or
         /// `SUPABASE_JWKS_URL`; with neither, nobody gets into /admin.
         SUPABASE_JWT_SECRET = "", Secret;
-        /// Address of the keys that sign administrators' tokens.
+        /// Address of the public keys that sign administrators' tokens (ES256, RS256), https:// or on this machine.
         SUPABASE_JWKS_URL = "", Open;
         /// Bootstrap key of a single-tenant box, `tenant:key_id:base64`; the secret has 16 bytes or more.
         HMAC_TENANT_SECRET = "", Secret;

@@ -1,5 +1,7 @@
 //! G44: the service key leaves metrics-proxy with one exact request and with no other.
 
+mod hostile;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -9,107 +11,11 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use seatpilot_guarantees::{MetricsProxy, ProxyOptions, Supabase, nginx};
 use tempfile::TempDir;
 
+use hostile::{PATHS, WAYS};
+
 /// Shaped as Supabase's: three parts of base64url.
 const KEY: &str = "eyJhbGciOiJIUzI1NiJ9.eyJyb2xlIjoic2VydmljZV9yb2xlIn0.c2lnbmF0dXJlLW9mLXRlc3Q_-w";
 const SCRAPE: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: metrics-proxy:8081\r\nConnection: close\r\n\r\n";
-
-/// Ways to come near `/metrics`, or to something that the key opens, without being it; and `/metrics` itself.
-const PATHS: [&str; 60] = [
-    "/metrics",
-    "/metrics/",
-    "/metrics/x",
-    "//metrics",
-    "///metrics",
-    "/./metrics",
-    "/../metrics",
-    "/x/../metrics",
-    "/metrics/..",
-    "/metrics/../metrics",
-    "/metrics/./",
-    "/%6detrics",
-    "/%6Detrics",
-    "/metrics%00",
-    "/metrics%20",
-    "/metrics%0a",
-    "/metrics%0d%0aX-A:%201",
-    "/metrics%2f",
-    "/%2fmetrics",
-    "/%2e/metrics",
-    "/%2e%2e/metrics",
-    "/x/%2e%2e/metrics",
-    "/..%2fmetrics",
-    "/metrics%2f..%2frest%2fv1",
-    "/metrics?",
-    "/metrics?x=1",
-    "/metrics?apikey=guess",
-    "/metrics#x",
-    "/metrics;x",
-    "/metrics;/../rest/v1",
-    "/METRICS",
-    "/Metrics",
-    "/metricS",
-    "/metrics.",
-    "/metrics..",
-    "/metrics%",
-    "/metrics%zz",
-    "/metrics\\",
-    "\\metrics",
-    "metrics",
-    "*",
-    "/",
-    "http://127.0.0.1/metrics",
-    "https://localhost/metrics",
-    "http://evil.example/metrics",
-    "/health/../metrics",
-    "/customer/v1/privileged/metrics",
-    "/customer/v1/privileged/",
-    "/customer/v1/privileged/metrics/../config",
-    "/rest/v1/tickets?select=*",
-    "/auth/v1/admin/users",
-    "/storage/v1/object/list",
-    "/metrics/%2e%2e/rest/v1/tickets",
-    "/metrics../rest/v1/tickets",
-    "/metrics HTTP/1.1 /x",
-    "/metrics\tx",
-    "/metricsmetrics",
-    "/%252e%252e/metrics",
-    "/metrics%c0%af",
-    "/metr\u{ed}cs",
-];
-
-/// Methods and headers that each path is asked with; whether it is a scrape where the path is `/metrics`.
-const WAYS: [(&str, &str, &str, bool); 10] = [
-    ("GET", "HTTP/1.1", "Host: metrics-proxy:8081\r\n\r\n", true),
-    ("GET", "HTTP/1.0", "\r\n", true),
-    (
-        "GET",
-        "HTTP/1.1",
-        "Host: evil.example\r\nX-Forwarded-Host: evil.example\r\nX-Forwarded-For: 10.0.0.1\r\nForwarded: host=evil.example\r\n\r\n",
-        true,
-    ),
-    (
-        "GET",
-        "HTTP/1.1",
-        "Host: a\r\napikey: client-key\r\nAuthorization: Bearer client-key\r\nCookie: sb=client-key\r\n\r\n",
-        true,
-    ),
-    (
-        "GET",
-        "HTTP/1.1",
-        "Host: a\r\nX-Original-URL: /rest/v1/tickets\r\nX-Rewrite-URL: /rest/v1/tickets\r\nX-HTTP-Method-Override: POST\r\nConnection: apikey, authorization, host\r\n\r\n",
-        true,
-    ),
-    ("POST", "HTTP/1.1", "Host: a\r\nContent-Length: 4\r\nX-HTTP-Method-Override: GET\r\n\r\nrow!", false),
-    ("HEAD", "HTTP/1.1", "Host: a\r\n\r\n", false),
-    (
-        "GET",
-        "HTTP/1.1",
-        "Host: a\r\nContent-Length: 6\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /metrics?smuggled HTTP/1.1\r\nHost: a\r\n\r\n",
-        false,
-    ),
-    ("get", "HTTP/1.1", "Host: a\r\n\r\n", false),
-    ("GET", "HTTP/1.1", "Host: a\r\nX-A: one\0two\r\n\r\n", false),
-];
 
 /// A folder with a key in it, and what is to be run there.
 struct Room {

@@ -14,6 +14,7 @@ mod events;
 mod grants;
 mod metering;
 mod migrations;
+mod pg_cron;
 mod retention;
 mod supabase_cli;
 mod tenancy;

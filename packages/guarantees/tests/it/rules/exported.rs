@@ -42,6 +42,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("method", "seven, and OTHER"),
     ("route", "templates; 128 combinations with method and status"),
     ("status", "128 combinations with method and route"),
+    ("feature", "closed"),
     ("writer", "a constant of the code"),
     ("pool", "a constant of the code"),
     ("service", "a constant of the code"),
