@@ -33,7 +33,7 @@ fn text(state: &State, journey: Option<&Journey>, link: Option<&str>) -> String 
         let _ = writeln!(text, "\nAdministration, good for one login within 10 minutes\n  {link}");
         let _ = writeln!(
             text,
-            "  later: {}/admin/login with admin_token of state.json",
+            "  later: {}/admin/login with admin_token of state.json; the bill is at /admin/billing",
             state.urls.telemetry_ingest
         );
     }
