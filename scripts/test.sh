@@ -19,7 +19,8 @@ every test. The tests share one private server, and each has a database of its o
   --docs    also build the documentation
 
 Environment: SEATPILOT_VENUES (folder with venues that the tests run on; without it the built-in one),
-SEATPILOT_PG_BIN (folder with `postgres` and `initdb`).
+SEATPILOT_PG_BIN (folder with `postgres` and `initdb`), SEATPILOT_CHROMIUM (the browser that judges the
+administration's pages).
 TXT
 }
 

@@ -4,6 +4,7 @@ use std::{collections::HashMap, process::Stdio};
 
 use futures_util::{StreamExt as _, stream};
 use seatpilot_runtime::Clock;
+use seatpilot_testkit::Effort;
 use serde_json::{Value, json};
 use tokio::{io::AsyncWriteExt as _, process::Command};
 
@@ -207,9 +208,7 @@ async fn no_cell_of_five_hundred_hostile_names_runs_and_each_is_read_back() {
     let service = named(&names).await;
     // Half of them while the month is open, half of them closed.
     let open = whole_csv(&service, (0..CELLS).step_by(2)).await;
-    let closing = "select count(*) filter (where outcome = 'closed') from app.billing_close_month($1::text)";
-    let closed: i64 = service.db.owner().await.query_one(closing, &[&PAST]).await.unwrap().get(0);
-    assert_eq!(closed, CELLS as i64);
+    service.close(CELLS as i64).await;
     let csv = open + &whole_csv(&service, (1..CELLS).step_by(2)).await;
 
     let sql = "select tenant_id, line, tenant_name, description, plan_name from app.v_tenant_billing_report where period = $1";
@@ -322,7 +321,9 @@ async fn no_name_out_of_two_hundred_runs_in_a_browser_and_axe_finds_nothing() {
         page("/admin/billing", "x-000", &shown[..1], true),
         page("/admin/login", "nobody", &["Log in".to_owned()], true),
     ];
-    for (number, text) in shown.iter().enumerate() {
+    // Each of them is in the lists above; as the tenant's and the plan's own name in full, else every fourth.
+    let every = if Effort::of_run() == Effort::Full { 1 } else { 4 };
+    for (number, text) in shown.iter().enumerate().step_by(every) {
         pages.push(page(&bill, &tenant(number), std::slice::from_ref(text), false));
     }
     let seen: Value = serde_json::from_str(&visit(&json!(pages)).await).unwrap();
