@@ -11,15 +11,17 @@ use seatpilot_http::{
     admin::{Page, Session},
     parse_query,
 };
-use seatpilot_store::{BillMonth, MonthLine};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use utoipa::IntoParams;
 
-use super::{Desk, frame::Frame, money::Money, render};
+use super::{
+    Desk,
+    frame::Frame,
+    month::{LINES_MAX, Month, Shown, listed, shown},
+    render,
+};
 
-/// Lines that the page shows; a bill has about ten, and the CSV has all of them.
-const LINES_MAX: u32 = 1_000;
 const CSV: &str = "text/csv; charset=utf-8; header=present";
 
 /// Which month.
@@ -69,40 +71,6 @@ struct Billing<'a> {
     usage: Vec<Used>,
     usage_period: String,
     resets_at: String,
-}
-
-/// A month in the list.
-struct Month {
-    period: String,
-    is_shown: bool,
-    closed_on: Option<String>,
-    total: Money,
-}
-
-/// The month that is shown.
-struct Shown {
-    period: String,
-    tenant_name: String,
-    plan_name: String,
-    closed_at: Option<String>,
-    sha256: Option<String>,
-    lines: Vec<Line>,
-    total: Money,
-    has_more: bool,
-}
-
-/// A line of it.
-struct Line {
-    number: i32,
-    kind: String,
-    description: String,
-    quantity: String,
-    included: String,
-    billable: String,
-    price: String,
-    /// All of it in words, where a screen has no room for the columns; none where there is nothing to say.
-    detail: Option<String>,
-    amount: Money,
 }
 
 /// A metered feature, this month.
@@ -158,66 +126,6 @@ pub(crate) async fn get_billing(
         usage: usage.iter().filter_map(used).collect(),
     };
     Ok(Page::ok(render(&page)?))
-}
-
-fn listed(month: &BillMonth, shown: Option<&Shown>) -> Month {
-    Month {
-        period: month.period.clone(),
-        is_shown: shown.is_some_and(|shown| shown.period == month.period),
-        closed_on: month.closed_at.map(|at| at.strftime("%Y-%m-%d").to_string()),
-        total: Money::new(month.total_minor, month.minor_digits, &month.currency),
-    }
-}
-
-fn shown(period: &Period, months: &[BillMonth], mut lines: Vec<MonthLine>) -> Shown {
-    let has_more = lines.len() > LINES_MAX as usize;
-    lines.truncate(LINES_MAX as usize);
-    let month = months.iter().find(|month| month.period == period.as_str());
-    let first = lines.first();
-    let total = match (month, first) {
-        (Some(month), _) => Money::new(month.total_minor, month.minor_digits, &month.currency),
-        (None, Some(first)) => {
-            Money::new(lines.iter().map(|line| line.amount_minor).sum(), first.minor_digits, &first.currency)
-        }
-        (None, None) => Money::new(0, 2, ""),
-    };
-    Shown {
-        period: period.to_string(),
-        tenant_name: first.map(|first| first.tenant_name.clone()).unwrap_or_default(),
-        plan_name: first.map(|first| first.plan_name.clone()).unwrap_or_default(),
-        closed_at: first.and_then(|first| first.closed_at.clone()),
-        sha256: month.and_then(|month| month.sha256.clone()),
-        total,
-        has_more,
-        lines: lines.iter().map(line).collect(),
-    }
-}
-
-fn line(line: &MonthLine) -> Line {
-    let is_metered = matches!(line.kind.as_str(), "usage" | "adjustment");
-    let metered = |number: String| if is_metered { number } else { String::new() };
-    let price = Money::new(line.unit_price_minor, line.minor_digits, &line.currency);
-    let included = line.included.map_or_else(|| "all".to_owned(), |included| included.to_string());
-    let price = match line.unit_per {
-        _ if line.billable == 0 || !is_metered => String::new(),
-        1 => price.to_string(),
-        per => format!("{price} per {per}"),
-    };
-    let detail = is_metered.then(|| match &*price {
-        "" => format!("{} used, {included} included", line.quantity),
-        price => format!("{} used, {included} included, {} charged at {price}", line.quantity, line.billable),
-    });
-    Line {
-        number: line.line,
-        kind: line.kind.clone(),
-        description: line.description.clone(),
-        quantity: metered(line.quantity.to_string()),
-        included: metered(included),
-        billable: metered(line.billable.to_string()),
-        price,
-        detail,
-        amount: Money::new(line.amount_minor, line.minor_digits, &line.currency),
-    }
 }
 
 fn used(entitlement: &Entitlement) -> Option<Used> {

@@ -7,6 +7,7 @@ mod frame;
 mod house;
 mod login;
 mod money;
+mod month;
 
 use std::sync::Arc;
 
