@@ -51,13 +51,14 @@ create table app.features (
     meaning text not null
 );
 comment on table app.features is 'What a plan can speak of: a closed set. No tenant''s data.';
+comment on column app.features.meaning is 'As it stands on a bill; app.v_metered_events says which events count.';
 insert into app.features (feature, kind, unit, meaning) values
-    ('checkins', 'metered', 'admission', 'Guests'' tickets admitted: checkin.success of the service'),
-    ('arrivals', 'metered', 'arrival', 'Arrivals at a seat: wayfinding.arrive_table of the service'),
-    ('events', 'metered', 'event', 'Telemetry events of senders that were accepted'),
-    ('routes', 'metered', 'route', 'Routes that wayfinding answered'),
-    ('devices', 'metered', 'device', 'Devices that admitted at least one guest in the month'),
-    ('seats', 'metered', 'assignment', 'Seats assigned: seating.assigned'),
+    ('checkins', 'metered', 'admission', 'Tickets admitted'),
+    ('arrivals', 'metered', 'arrival', 'Arrivals at a seat'),
+    ('events', 'metered', 'event', 'Telemetry events of senders'),
+    ('routes', 'metered', 'route', 'Routes answered'),
+    ('devices', 'metered', 'device', 'Devices that admitted a guest'),
+    ('seats', 'metered', 'assignment', 'Seats assigned'),
     ('data_days', 'static', 'day', 'Days that telemetry is promised to be kept'),
     ('priority_support', 'boolean', '', 'Calls are answered at night');
 

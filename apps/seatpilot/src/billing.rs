@@ -5,7 +5,7 @@ use std::io::Write as _;
 use clap::Subcommand;
 use futures_util::TryStreamExt as _;
 use seatpilot_domain_model::{Period, TenantId};
-use seatpilot_store::admin::{BillLine, ClosedMonth};
+use seatpilot_store::{BillLine, admin::ClosedMonth};
 use serde_json::json;
 
 use crate::{

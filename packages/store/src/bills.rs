@@ -34,7 +34,7 @@ pub struct BillMonth {
 
 /// A line of a month. Amounts are in minor units.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MonthLine {
+pub struct BillLine {
     /// The tenant's name, as it was at the close.
     pub tenant_name: String,
     /// `open` or `closed`.
@@ -71,6 +71,33 @@ pub struct MonthLine {
     pub closed_at: Option<String>,
 }
 
+impl BillLine {
+    /// The lines of a tenant's month, as far as the one who asks may see them: tenant, month, how many at most.
+    pub(crate) const SQL: &str = include_str!("../sql/bill_lines.sql");
+
+    pub(crate) fn of_row(row: &Row) -> Result<Self, Error> {
+        Ok(Self {
+            tenant_name: row.try_get("tenant_name")?,
+            state: row.try_get("state")?,
+            line: row.try_get("line")?,
+            kind: row.try_get("kind")?,
+            feature: row.try_get("feature")?,
+            for_period: row.try_get("for_period")?,
+            description: row.try_get("description")?,
+            quantity: row.try_get("quantity")?,
+            included: row.try_get("included")?,
+            billable: row.try_get("billable")?,
+            unit_price_minor: row.try_get("unit_price_minor")?,
+            unit_per: row.try_get("unit_per")?,
+            amount_minor: row.try_get("amount_minor")?,
+            currency: row.try_get("currency")?,
+            minor_digits: digits(row)?,
+            plan_name: row.try_get("plan_name")?,
+            closed_at: row.try_get("closed_at")?,
+        })
+    }
+}
+
 impl Caller<'_> {
     /// The months that have a bill, newest first.
     ///
@@ -97,33 +124,10 @@ impl Caller<'_> {
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn bill_lines(&self, period: &Period, limit: u32) -> Result<Vec<MonthLine>, Error> {
-        const SQL: &str = include_str!("../sql/bill_lines.sql");
+    pub async fn bill_lines(&self, period: &Period, limit: u32) -> Result<Vec<BillLine>, Error> {
         let values: [&(dyn ToSql + Sync); 3] = [&self.tenant, &period.as_str(), &i64::from(limit)];
-        let rows = self.people.as_person(&self.claims, SQL, &values).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(MonthLine {
-                    tenant_name: row.try_get("tenant_name")?,
-                    state: row.try_get("state")?,
-                    line: row.try_get("line")?,
-                    kind: row.try_get("kind")?,
-                    feature: row.try_get("feature")?,
-                    for_period: row.try_get("for_period")?,
-                    description: row.try_get("description")?,
-                    quantity: row.try_get("quantity")?,
-                    included: row.try_get("included")?,
-                    billable: row.try_get("billable")?,
-                    unit_price_minor: row.try_get("unit_price_minor")?,
-                    unit_per: row.try_get("unit_per")?,
-                    amount_minor: row.try_get("amount_minor")?,
-                    currency: row.try_get("currency")?,
-                    minor_digits: digits(row)?,
-                    plan_name: row.try_get("plan_name")?,
-                    closed_at: row.try_get("closed_at")?,
-                })
-            })
-            .collect()
+        let rows = self.people.as_person(&self.claims, BillLine::SQL, &values).await?;
+        rows.iter().map(BillLine::of_row).collect()
     }
 
     /// What the plan allows this month and what of it is used.

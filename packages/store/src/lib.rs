@@ -52,7 +52,7 @@ use crate::{
     writer::{Limits, Writer},
 };
 pub use crate::{
-    bills::{BillMonth, MonthLine},
+    bills::{BillLine, BillMonth},
     caller::{Caller, Opened, SessionBy, VenueRow},
     connection::UrlFault,
     credentials::SigningKey,

@@ -8,40 +8,7 @@ use tokio_postgres::types::ToSql;
 use uuid::Uuid;
 
 use super::{Admin, AdminError};
-use crate::Error;
-
-/// A line of a month's bill. Amounts are in minor units of the currency.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BillLine {
-    /// Whose.
-    pub tenant_id: String,
-    /// The month that it is billed in.
-    pub period: String,
-    /// `open` or `closed`.
-    pub state: String,
-    /// Its number, from 1.
-    pub line: i32,
-    /// `base`, `usage`, `adjustment` or `credit`.
-    pub kind: String,
-    /// What was used; empty for the base price and for credits.
-    pub feature: String,
-    /// The month that it happened in.
-    pub for_period: String,
-    /// In words.
-    pub description: String,
-    /// Units.
-    pub quantity: i64,
-    /// Units that the base price includes; none = without limit.
-    pub included: Option<i64>,
-    /// Units that are charged.
-    pub billable: i64,
-    /// What it costs.
-    pub amount_minor: i64,
-    /// ISO 4217.
-    pub currency: String,
-    /// How many digits of an amount stand behind the point.
-    pub minor_digits: u8,
-}
+use crate::{BillLine, Error};
 
 /// What became of a month that was to be closed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -144,35 +111,8 @@ impl Admin {
     /// [`AdminError`].
     pub async fn bill(&mut self, tenant: &TenantId, period: &Period) -> Result<Vec<BillLine>, AdminError> {
         let transaction = self.claimed(tenant).await?;
-        let rows = transaction
-            .query(
-                "select r.tenant_id, r.period, r.state, r.line, r.kind, r.feature, r.for_period, r.description,
-                    r.quantity, r.included, r.billable, r.amount_minor, r.currency, coalesce(c.minor_digits, 2::smallint) as digits
-                 from app.v_tenant_billing_report r left join app.currencies c on c.currency = r.currency
-                 where r.tenant_id = $1 and r.period = $2 order by r.line",
-                &[&tenant.as_str(), &period.as_str()],
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(BillLine {
-                    tenant_id: row.try_get("tenant_id")?,
-                    period: row.try_get("period")?,
-                    state: row.try_get("state")?,
-                    line: row.try_get("line")?,
-                    kind: row.try_get("kind")?,
-                    feature: row.try_get("feature")?,
-                    for_period: row.try_get("for_period")?,
-                    description: row.try_get("description")?,
-                    quantity: row.try_get("quantity")?,
-                    included: row.try_get("included")?,
-                    billable: row.try_get("billable")?,
-                    amount_minor: row.try_get("amount_minor")?,
-                    currency: row.try_get("currency")?,
-                    minor_digits: u8::try_from(row.try_get::<_, i16>("digits")?).unwrap_or(2),
-                })
-            })
-            .collect()
+        let rows = transaction.query(BillLine::SQL, &[&tenant.as_str(), &period.as_str(), &i64::MAX]).await?;
+        rows.iter().map(|row| Ok(BillLine::of_row(row)?)).collect()
     }
 
     /// The CSV of a tenant's month: its header, then a line at a time as the database sends them, each without its

@@ -26,7 +26,7 @@ use crate::{
     connection::{Connection, Target},
 };
 pub use audit::AuditVerdict;
-pub use bills::{BillLine, CloseOutcome, ClosedMonth, GivenCredit, Miscount, TracedEvent};
+pub use bills::{CloseOutcome, ClosedMonth, GivenCredit, Miscount, TracedEvent};
 pub use credentials::{DeviceRow, KeyRow, NewDevice, NewKey, RevokedKey};
 pub use dead_letters::DeadLetterRow;
 pub use guests::{GuestRow, Imported, Revoked};

@@ -1,7 +1,7 @@
 //! A month of a bill as its page shows it: amounts with their currency, columns in words for a phone.
 
 use seatpilot_domain_model::Period;
-use seatpilot_store::{BillMonth, MonthLine};
+use seatpilot_store::{BillLine, BillMonth};
 
 use super::money::Money;
 
@@ -53,7 +53,7 @@ pub(super) fn listed(month: &BillMonth, shown: Option<&Shown>) -> Month {
 }
 
 /// A month with its lines; of more than [`LINES_MAX`] the first.
-pub(super) fn shown(period: &Period, months: &[BillMonth], mut lines: Vec<MonthLine>) -> Shown {
+pub(super) fn shown(period: &Period, months: &[BillMonth], mut lines: Vec<BillLine>) -> Shown {
     let has_more = lines.len() > LINES_MAX as usize;
     lines.truncate(LINES_MAX as usize);
     let month = months.iter().find(|month| month.period == period.as_str());
@@ -77,7 +77,7 @@ pub(super) fn shown(period: &Period, months: &[BillMonth], mut lines: Vec<MonthL
     }
 }
 
-fn line(line: &MonthLine) -> Line {
+fn line(line: &BillLine) -> Line {
     let is_metered = matches!(line.kind.as_str(), "usage" | "adjustment");
     let metered = |number: String| if is_metered { number } else { String::new() };
     let price = Money::new(line.unit_price_minor, line.minor_digits, &line.currency);
