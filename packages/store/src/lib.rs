@@ -288,6 +288,11 @@ impl Store {
         self.inner.quotas.as_ref().map_or(Allowance::All, |quotas| quotas.take(tenant, feature, units))
     }
 
+    /// Whether the tenant's plan limits anything at all; never waits.
+    pub fn limits(&self, tenant: &TenantId) -> bool {
+        self.inner.quotas.as_ref().is_some_and(|quotas| quotas.limits(tenant))
+    }
+
     /// Gives back units that were taken and not used: what was not stored, or was stored before.
     pub fn give_back(&self, tenant: &TenantId, feature: Feature, units: u64) {
         if let Some(quotas) = &self.inner.quotas {

@@ -104,6 +104,11 @@ impl Quotas {
         self.tenants.store(Arc::new(tenants));
     }
 
+    /// Whether the tenant has any limit.
+    pub(crate) fn limits(&self, tenant: &TenantId) -> bool {
+        self.tenants.load().contains_key(tenant)
+    }
+
     /// Asks for so many units and counts those that are allowed as used.
     pub(crate) fn take(&self, tenant: &TenantId, feature: Feature, units: u64) -> Allowance {
         let tenants = self.tenants.load();

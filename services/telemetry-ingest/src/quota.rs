@@ -12,19 +12,23 @@ const DETAIL: &str = "the plan's limit of this month is reached";
 /// Units that a request was allowed. Dropped, it gives back those that were not used: what was not stored as new.
 pub(crate) struct Allowed<'s> {
     store: &'s Store,
-    tenant: TenantId,
+    tenant: &'s TenantId,
     /// By item: whether it was allowed as an event, and as a seat.
     items: Vec<(bool, bool)>,
 }
 
 /// Holds the events of a request to the plan: those that go over it become dead letters.
-pub(crate) fn allow<'s>(store: &'s Store, tenant: &TenantId, items: Vec<Item>) -> (Vec<Item>, Allowed<'s>) {
+pub(crate) fn allow<'s>(store: &'s Store, tenant: &'s TenantId, items: Vec<Item>) -> (Vec<Item>, Allowed<'s>) {
+    let mut allowed = Allowed { store, tenant, items: Vec::new() };
+    if !store.limits(tenant) {
+        return (items, allowed);
+    }
     let events = items.iter().filter(|item| matches!(item, Item::Event(_))).count() as u64;
     let granted = match store.take(tenant, Feature::Events, events) {
         Allowance::All | Allowance::OverSoftLimit(_) => events,
         Allowance::Only(granted, _) => granted,
     };
-    let mut allowed = Allowed { store, tenant: tenant.clone(), items: Vec::with_capacity(items.len()) };
+    allowed.items.reserve(items.len());
     let mut met = 0;
     let items = items
         .into_iter()
@@ -68,7 +72,7 @@ impl Drop for Allowed<'_> {
         let seats = self.items.iter().filter(|(_, seat)| *seat).count() as u64;
         for (feature, left) in [(Feature::Events, events), (Feature::Seats, seats)] {
             if left > 0 {
-                self.store.give_back(&self.tenant, feature, left);
+                self.store.give_back(self.tenant, feature, left);
             }
         }
     }
