@@ -18,7 +18,11 @@ pub(crate) struct Allowed<'s> {
 }
 
 /// Holds the events of a request to the plan: those that go over it become dead letters.
-pub(crate) fn allow<'s>(store: &'s Store, tenant: &'s TenantId, items: Vec<Item>) -> (Vec<Item>, Allowed<'s>) {
+pub(crate) fn allow<'s>(
+    store: &'s Store,
+    tenant: &'s TenantId,
+    items: Vec<Item>,
+) -> (Vec<Item>, Allowed<'s>) {
     let mut allowed = Allowed { store, tenant, items: Vec::new() };
     if !store.limits(tenant) {
         return (items, allowed);
