@@ -1,5 +1,5 @@
 //! The plan's hard limits, item by item: what goes over one is rejected as `quota_exceeded` and kept in the dead-letter
-//! queue, from which it can be sent again once the plan allows.
+//! queue with its bytes.
 
 use seatpilot_domain_model::{Feature, Item, Outcome, Receipt, RejectReason, TenantId};
 use seatpilot_store::{Allowance, Store};
