@@ -1,0 +1,115 @@
+//! The bugs that the guarantees' tests were seen to catch. `scripts/guarantees.sh --plant` plants them; here they are kept
+//! fit to be planted.
+
+use std::{collections::BTreeMap, fs, path::PathBuf, process::Command};
+
+use seatpilot_guarantees::root;
+
+/// A bug to be planted.
+struct Planted {
+    /// Its file, without the ending.
+    name: String,
+    /// Its file.
+    path: PathBuf,
+    /// What the file says of itself before the diff: word and text.
+    says: BTreeMap<String, String>,
+}
+
+impl Planted {
+    fn read(path: PathBuf) -> Self {
+        let text = fs::read_to_string(&path).unwrap();
+        let head = text.lines().take_while(|line| !line.starts_with("diff ") && !line.starts_with("--- "));
+        let says = head.filter_map(|line| line.split_once(": "));
+        let says = says.map(|(word, text)| (word.to_owned(), text.to_owned())).collect();
+        Self { name: path.file_stem().unwrap().to_string_lossy().into_owned(), path, says }
+    }
+
+    fn says(&self, word: &str) -> &str {
+        self.says.get(word).unwrap_or_else(|| panic!("{} does not say its {word}", self.name))
+    }
+}
+
+fn planted() -> Vec<Planted> {
+    let folder = fs::read_dir(root().join("packages/guarantees/planted")).unwrap();
+    let paths = folder.map(|entry| entry.unwrap().path());
+    let mut found: Vec<Planted> =
+        paths.filter(|path| path.extension().is_some_and(|ext| ext == "patch")).map(Planted::read).collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    assert!(found.len() > 20, "only {} planted bugs", found.len());
+    found
+}
+
+/// The sources of all tests.
+fn tests() -> String {
+    let mut code = String::new();
+    let mut folders = ["packages", "services", "apps"].map(|folder| root().join(folder)).to_vec();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ext| ext == "rs") {
+                code.push_str(&fs::read_to_string(path).unwrap());
+            }
+        }
+    }
+    code
+}
+
+#[test]
+fn every_planted_bug_still_applies_to_the_tree() {
+    for bug in planted() {
+        let checked = Command::new("git")
+            .args(["apply", "--check", "--whitespace=nowarn"])
+            .arg(&bug.path)
+            .current_dir(root())
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&checked.stderr);
+        assert!(checked.status.success(), "{}: make it anew, it no longer applies: {said}", bug.name);
+    }
+}
+
+#[test]
+fn every_planted_bug_names_a_guarantee_and_tests_that_exist() {
+    let guarantees = fs::read_to_string(root().join("scripts/lib/guarantees.sh")).unwrap();
+    let code = tests();
+    for bug in planted() {
+        let guarantee = bug.says("guarantee");
+        assert!(bug.name.starts_with(&format!("{guarantee}-")), "{} is of {guarantee}", bug.name);
+        assert!(
+            guarantees.lines().any(|line| line.starts_with(&format!("{guarantee}|"))),
+            "{}: scripts/guarantees.sh does not prove {guarantee}",
+            bug.name
+        );
+        assert!(!bug.says("bug").is_empty());
+        let filter = bug.says("test");
+        let named: Vec<&str> = filter
+            .split("test(")
+            .skip(1)
+            .filter_map(|rest| rest.split(')').next())
+            .map(|name| name.trim_matches(['=', '/', '^', '$', '~']))
+            .map(|name| name.rsplit("::").next().unwrap_or(name))
+            .collect();
+        assert!(!named.is_empty(), "{} names no test: {filter}", bug.name);
+        for test in named {
+            assert!(code.contains(&format!("fn {test}(")), "{}: there is no test {test}", bug.name);
+        }
+    }
+}
+
+#[test]
+fn every_planted_bug_was_caught_and_the_page_says_on_which_day() {
+    let page = fs::read_to_string(root().join("docs/reliability.md")).unwrap();
+    for bug in planted() {
+        let day = bug.says("caught");
+        assert!(
+            day.len() == 10 && day.starts_with("20"),
+            "{} was caught {day}: scripts/guarantees.sh --plant {0}, and write down the day",
+            bug.name
+        );
+        let row = page.lines().find(|line| line.contains(&format!("`{}`", bug.name)));
+        let row = row.unwrap_or_else(|| panic!("docs/reliability.md does not name {}", bug.name));
+        assert!(row.contains(day), "docs/reliability.md: {} was caught on {day}: {row}", bug.name);
+    }
+}
