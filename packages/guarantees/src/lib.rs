@@ -47,7 +47,6 @@ mod sender;
 mod shipped;
 mod supabase;
 mod tools;
-mod wire;
 mod wiring;
 
 pub use alertmanager::Alertmanager;
@@ -59,8 +58,8 @@ pub use node_exporter::NodeExporter;
 pub use pace::Pace;
 pub use prometheus::{ActiveAlert, Prometheus, Sample};
 pub use receiver::{Notified, Receiver};
+pub use seatpilot_testkit::{Way, Wire};
 pub use sender::Sender;
 pub use shipped::{Shipped, root};
 pub use supabase::Supabase;
 pub use tools::{Tools, monitoring};
-pub use wire::Wire;

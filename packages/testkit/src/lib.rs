@@ -7,6 +7,7 @@
 //! - [`Cluster`](seatpilot_private_postgres::Cluster) from [`own_cluster`] is a server of the test's own, to be
 //!   killed and started again.
 //! - [`Effort::of_run`] says whether a run can afford the numbers that a guarantee is published with.
+//! - [`Wire`] is a line between two of them, to be slowed, stalled and cut after so many bytes.
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
 //!
 //! It may panic: a test that cannot have its database has failed.
@@ -23,6 +24,7 @@ mod evening;
 mod server;
 mod template;
 mod test_db;
+mod wire;
 
 pub use binary::{Binary, binary_path};
 pub use effort::Effort;
@@ -31,3 +33,4 @@ pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
 pub use server::{connect, guarded_cluster, own_cluster, settings as server_settings, tools_folder};
 pub use template::{TEMPLATE, make as make_template};
 pub use test_db::TestDb;
+pub use wire::{Way, Wire};
