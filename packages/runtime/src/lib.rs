@@ -5,6 +5,7 @@
 //! nothing of the database, and of HTTP no more than a post to the collector of traces.
 
 mod admin_access;
+mod at_rest;
 mod clock;
 mod config;
 mod environment;
@@ -19,6 +20,7 @@ pub mod traces;
 pub mod variable;
 
 pub use admin_access::AdminAccess;
+pub use at_rest::{AT_REST_KEY_BYTES, AtRest, AtRestKey, PlainSecrets};
 pub use clock::{Clock, ManualClock};
 pub use config::{
     DatabaseConfig, Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreChoice,

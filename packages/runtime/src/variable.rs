@@ -114,6 +114,10 @@ variables! {
         SUPABASE_JWKS_URL = "", Open;
         /// Bootstrap key of a single-tenant box, `tenant:key_id:base64`; the secret has 16 bytes or more.
         HMAC_TENANT_SECRET = "", Secret;
+        /// File with the keys that seal signing secrets in the database, a line each: 32 random bytes in base64. The
+        /// first seals, all open. Mode 0400 or 0600 (any, on a read-only mount as Docker's secrets are). Read by
+        /// wayfinding, telemetry-ingest and the command; required in production.
+        SEATPILOT_SECRETS_KEY_FILE = "/run/secrets/at_rest_keys", Open;
         /// Requests a second that telemetry-ingest takes from one key for good, 1 to 1000000. Default 2000.
         INGEST_RATE_PER_SECOND = "2000", Open;
         /// Requests that it takes from one key at once, 1 to 1000000. Default 4000.
