@@ -110,11 +110,7 @@ impl Caller<'_> {
         let act = Act { action: "session.open", target_type, target_id, before: None, after: None };
         match self.append(act, origin).await {
             Ok(head) => Ok(Opened::Opened(head)),
-            Err(Error::BadValue(error))
-                if error.as_db_error().is_some_and(|error| error.constraint() == Some(LOGIN_CODES)) =>
-            {
-                Ok(Opened::CodeUsed)
-            }
+            Err(Error::BadValue(cause)) if cause.constraint() == Some(LOGIN_CODES) => Ok(Opened::CodeUsed),
             Err(error) => Err(error),
         }
     }

@@ -5,6 +5,8 @@ use std::{sync::Arc, time::Duration};
 use seatpilot_domain_model::{Fault, FaultCode};
 use tokio_postgres::error::SqlState;
 
+use crate::rest::RestFault;
+
 /// Why the store has no answer. Cloned to everybody who shared the statement.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -13,7 +15,7 @@ pub enum Error {
     Unreachable,
     /// The connection broke, or the server could not take the statement. It is not known whether it was stored.
     #[error("the database did not answer")]
-    Unavailable(#[source] Arc<tokio_postgres::Error>),
+    Unavailable(#[source] Arc<Cause>),
     /// No answer in time. It is not known whether it was stored.
     #[error("no answer from the database within {0:?}")]
     Deadline(Duration),
@@ -22,16 +24,37 @@ pub enum Error {
     Full(&'static str),
     /// The server refused a value (SQLSTATE classes 22, 23 and 54). Nothing was stored.
     #[error("the database refused a value")]
-    BadValue(#[source] Arc<tokio_postgres::Error>),
+    BadValue(#[source] Arc<Cause>),
     /// A statement of ours is wrong, or the schema is. Nothing was stored.
     #[error("a statement failed")]
-    Broken(#[source] Arc<tokio_postgres::Error>),
+    Broken(#[source] Arc<Cause>),
     /// A document in the database cannot be read, or a statement answered out of shape.
     #[error("{0}")]
     Corrupt(String),
     /// This process did not start the writer that the call needs.
     #[error("this process writes no {0}")]
     NotStarted(&'static str),
+}
+
+/// What the database, or the way to it, said.
+#[derive(Debug, thiserror::Error)]
+pub enum Cause {
+    /// By Postgres' own protocol.
+    #[error(transparent)]
+    Postgres(#[from] tokio_postgres::Error),
+    /// By Supabase's REST interface.
+    #[error(transparent)]
+    Rest(#[from] RestFault),
+}
+
+impl Cause {
+    /// The constraint that a value broke, where the server names one.
+    pub(crate) fn constraint(&self) -> Option<&str> {
+        match self {
+            Self::Postgres(error) => error.as_db_error()?.constraint(),
+            Self::Rest(_) => None,
+        }
+    }
 }
 
 /// What to do after a failed statement.
@@ -50,7 +73,14 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
-    pub(crate) fn of(error: &tokio_postgres::Error) -> Self {
+    pub(crate) fn of(cause: &Cause) -> Self {
+        match cause {
+            Cause::Postgres(error) => Self::of_postgres(error),
+            Cause::Rest(fault) => fault.failure(),
+        }
+    }
+
+    fn of_postgres(error: &tokio_postgres::Error) -> Self {
         let Some(db) = error.as_db_error() else {
             return if error.is_closed() || std::error::Error::source(error).is_some() {
                 Self::Lost
@@ -68,11 +98,16 @@ impl Failure {
         {
             return Self::Resend;
         }
-        match code.code().get(..2) {
+        Self::of_sqlstate(code.code())
+    }
+
+    /// By what the server says, whichever way it came.
+    pub(crate) fn of_sqlstate(code: &str) -> Self {
+        match code.get(..2) {
             Some("22" | "23" | "54") => Self::BadValue,
             // Out of disk, memory or connections; lock not available; cancelled by a timeout.
             Some("53" | "55") => Self::Busy,
-            Some("57") if *code == SqlState::QUERY_CANCELED => Self::Busy,
+            Some("57") if code == SqlState::QUERY_CANCELED.code() => Self::Busy,
             // Shut down, crashed, or a standby that does not write (25006).
             Some("57" | "08" | "58" | "25") => Self::Lost,
             _ => Self::Broken,
@@ -82,10 +117,16 @@ impl Failure {
 
 impl From<tokio_postgres::Error> for Error {
     fn from(error: tokio_postgres::Error) -> Self {
-        match Failure::of(&error) {
-            Failure::Resend | Failure::Busy | Failure::Lost => Self::Unavailable(Arc::new(error)),
-            Failure::BadValue => Self::BadValue(Arc::new(error)),
-            Failure::Broken => Self::Broken(Arc::new(error)),
+        Cause::from(error).into()
+    }
+}
+
+impl From<Cause> for Error {
+    fn from(cause: Cause) -> Self {
+        match Failure::of(&cause) {
+            Failure::Resend | Failure::Busy | Failure::Lost => Self::Unavailable(Arc::new(cause)),
+            Failure::BadValue => Self::BadValue(Arc::new(cause)),
+            Failure::Broken => Self::Broken(Arc::new(cause)),
         }
     }
 }

@@ -9,6 +9,9 @@ use sha2::{Digest, Sha256};
 use tokio_postgres::{Client, Row, Statement};
 
 use crate::{
+    Error,
+    connection::Target,
+    prepared::Prepared,
     sessions::{hash, in_order},
     writer::{Batch, SendError},
 };
@@ -19,8 +22,8 @@ impl Batch for EventIngest {
     /// Shared with the caller, who needs it again if the database refuses a value in it.
     type Row = Arc<Submission>;
     type Answer = SubmitAnswer;
+    type Line = Prepared;
     const NAME: &'static str = "event_ingest";
-    const SQL: &'static str = include_str!("../sql/event_ingest.sql");
 
     fn tenant(row: &Arc<Submission>) -> &TenantId {
         &row.tenant
@@ -42,10 +45,13 @@ impl Batch for EventIngest {
         row.items.len()
     }
 
+    async fn open(&self, target: &Target) -> Result<Prepared, Error> {
+        Prepared::open(target, include_str!("../sql/event_ingest.sql")).await
+    }
+
     async fn send(
         &self,
-        client: &Client,
-        statement: &Statement,
+        line: &Prepared,
         tenant: &str,
         rows: &[&Arc<Submission>],
     ) -> Result<Vec<SubmitAnswer>, SendError> {
@@ -61,32 +67,29 @@ impl Batch for EventIngest {
                 columns.push(request, number, item);
             }
         }
-        let found = client
-            .query(
-                statement,
-                &[
-                    &tenant,
-                    &key_ids,
-                    &key_times,
-                    &nonces,
-                    &bodies,
-                    &request_ids,
-                    &receipts,
-                    &columns.requests,
-                    &columns.numbers,
-                    &columns.ids,
-                    &columns.types,
-                    &columns.times,
-                    &columns.venues,
-                    &columns.sessions,
-                    &columns.channels,
-                    &columns.payloads,
-                    &columns.payload_lengths,
-                    &columns.payload_hashes,
-                    &columns.reasons,
-                    &columns.details,
-                ],
-            )
+        let found = line
+            .query(&[
+                &tenant,
+                &key_ids,
+                &key_times,
+                &nonces,
+                &bodies,
+                &request_ids,
+                &receipts,
+                &columns.requests,
+                &columns.numbers,
+                &columns.ids,
+                &columns.types,
+                &columns.times,
+                &columns.venues,
+                &columns.sessions,
+                &columns.channels,
+                &columns.payloads,
+                &columns.payload_lengths,
+                &columns.payload_hashes,
+                &columns.reasons,
+                &columns.details,
+            ])
             .await?;
         let answers = in_order(rows.len(), found, stored)?;
         answers.into_iter().zip(rows).map(|(answer, row)| answer.receipts(row)).collect()

@@ -19,8 +19,10 @@ pub mod keys;
 mod kpi;
 mod metering;
 mod places;
+mod prepared;
 mod quotas;
 mod reader;
+mod rest;
 mod sessions;
 mod wait_trace;
 mod writer;
@@ -56,10 +58,11 @@ pub use crate::{
     caller::{Caller, Opened, SessionBy, VenueRow},
     connection::UrlFault,
     credentials::SigningKey,
-    error::Error,
+    error::{Cause, Error},
     kpi::{Behind, Refreshed, Retained, Staleness},
     metering::{Metered, ServedRoutes},
     quotas::{Allowance, Exhausted},
+    rest::RestFault,
     sessions::ArriveAnswer,
 };
 

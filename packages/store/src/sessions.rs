@@ -7,9 +7,14 @@ use seatpilot_domain_model::{
     TraceParent,
 };
 use seatpilot_runtime::Clock;
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::Row;
 
-use crate::writer::{Batch, SendError};
+use crate::{
+    Error,
+    connection::Target,
+    prepared::Prepared,
+    writer::{Batch, SendError},
+};
 
 pub(crate) struct SessionCheckIn {
     pub(crate) clock: Clock,
@@ -18,8 +23,8 @@ pub(crate) struct SessionCheckIn {
 impl Batch for SessionCheckIn {
     type Row = CheckIn;
     type Answer = ScanAnswer;
+    type Line = Prepared;
     const NAME: &'static str = "session_check_in";
-    const SQL: &'static str = include_str!("../sql/session_check_in.sql");
 
     fn tenant(row: &CheckIn) -> &TenantId {
         &row.tenant
@@ -33,10 +38,13 @@ impl Batch for SessionCheckIn {
         size_of::<CheckIn>() + 256
     }
 
+    async fn open(&self, target: &Target) -> Result<Prepared, Error> {
+        Prepared::open(target, include_str!("../sql/session_check_in.sql")).await
+    }
+
     async fn send(
         &self,
-        client: &Client,
-        statement: &Statement,
+        line: &Prepared,
         tenant: &str,
         rows: &[&CheckIn],
     ) -> Result<Vec<ScanAnswer>, SendError> {
@@ -57,27 +65,24 @@ impl Batch for SessionCheckIn {
         let waits_ms: Vec<_> =
             rows.iter().map(|row| now.saturating_duration_since(row.received).as_secs_f64() * 1e3).collect();
         let traces = traces(rows, |row| row.trace.as_ref());
-        let found = client
-            .query(
-                statement,
-                &[
-                    &tenant,
-                    &scan_ids,
-                    &session_ids,
-                    &telemetry_ids,
-                    &fingerprints,
-                    &venues,
-                    &events,
-                    &doors,
-                    &tickets,
-                    &channels,
-                    &devices,
-                    &party_sizes,
-                    &times,
-                    &waits_ms,
-                    &traces,
-                ],
-            )
+        let found = line
+            .query(&[
+                &tenant,
+                &scan_ids,
+                &session_ids,
+                &telemetry_ids,
+                &fingerprints,
+                &venues,
+                &events,
+                &doors,
+                &tickets,
+                &channels,
+                &devices,
+                &party_sizes,
+                &times,
+                &waits_ms,
+                &traces,
+            ])
             .await?;
         in_order(rows.len(), found, scan_answer)
     }
@@ -145,8 +150,8 @@ pub(crate) struct SessionArrive;
 impl Batch for SessionArrive {
     type Row = SignedPing;
     type Answer = ArriveAnswer;
+    type Line = Prepared;
     const NAME: &'static str = "session_arrive";
-    const SQL: &'static str = include_str!("../sql/session_arrive.sql");
 
     fn tenant(row: &SignedPing) -> &TenantId {
         &row.ping.tenant
@@ -160,10 +165,13 @@ impl Batch for SessionArrive {
         size_of::<SignedPing>() + 256
     }
 
+    async fn open(&self, target: &Target) -> Result<Prepared, Error> {
+        Prepared::open(target, include_str!("../sql/session_arrive.sql")).await
+    }
+
     async fn send(
         &self,
-        client: &Client,
-        statement: &Statement,
+        line: &Prepared,
         tenant: &str,
         rows: &[&SignedPing],
     ) -> Result<Vec<ArriveAnswer>, SendError> {
@@ -194,27 +202,24 @@ impl Batch for SessionArrive {
         let bodies: Vec<_> =
             rows.iter().map(|row| row.nonce.as_ref().map(|nonce| nonce.body_sha256.as_slice())).collect();
         let traces = traces(rows, |row| row.ping.trace.as_ref());
-        let found = client
-            .query(
-                statement,
-                &[
-                    &tenant,
-                    &ping_ids,
-                    &session_ids,
-                    &telemetry_ids,
-                    &tables,
-                    &seats,
-                    &sections,
-                    &signs,
-                    &arrivals,
-                    &receipts,
-                    &key_ids,
-                    &key_times,
-                    &nonces,
-                    &bodies,
-                    &traces,
-                ],
-            )
+        let found = line
+            .query(&[
+                &tenant,
+                &ping_ids,
+                &session_ids,
+                &telemetry_ids,
+                &tables,
+                &seats,
+                &sections,
+                &signs,
+                &arrivals,
+                &receipts,
+                &key_ids,
+                &key_times,
+                &nonces,
+                &bodies,
+                &traces,
+            ])
             .await?;
         let mut answers = in_order(rows.len(), found, arrive_answer)?;
         for (answer, row) in answers.iter_mut().zip(rows) {

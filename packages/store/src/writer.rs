@@ -4,7 +4,7 @@
 //! send it as one statement, answer everybody. There is no timer: an idle system writes at once, a busy one
 //! batches by itself while the previous commit is under way. The promises:
 //!
-//! - the queue is bounded by rows and by bytes; a full one refuses at once;
+//! - the queue is bounded by rows, by bytes and by time: it holds what is written soon, and a full one refuses at once;
 //! - rows that share a key (a `scan_id`, a session, a nonce) never share a batch nor run at the same time in
 //!   this process, so that a repeat always sees the first;
 //! - nobody is answered before the server is ready for the next statement, that is after its commit;
@@ -29,22 +29,29 @@ use tokio::{
     runtime::Handle,
     sync::{Notify, oneshot},
 };
-use tokio_postgres::{Client, Statement};
 
 use crate::{
     Error,
-    connection::{Connection, Target},
-    error::Failure,
+    error::{Cause, Failure},
     wait_trace::WaitTrace,
 };
 
 /// How often one statement is sent again after two transactions met (deadlock, or a nonce used elsewhere).
 const RESENDS_MAX: u8 = 3;
 /// Longer than every role's `statement_timeout`: beyond it the connection is given up.
-const STATEMENT_MAX: Duration = Duration::from_secs(3);
+pub(crate) const STATEMENT_MAX: Duration = Duration::from_secs(3);
 /// Pauses between attempts to connect.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
+
+/// What a writer sends its batches on: a connection with its statement prepared, or a way over HTTP.
+pub(crate) trait Line: Send + Sync + Sized + 'static {
+    /// What it is opened to.
+    type Target: Clone + Send + Sync + 'static;
+
+    /// Ends when the line is known to be of no more use.
+    fn lost(&self) -> impl Future<Output = ()> + Send;
+}
 
 /// One statement that takes many rows of one tenant.
 pub(crate) trait Batch: Send + Sync + 'static {
@@ -53,10 +60,11 @@ pub(crate) trait Batch: Send + Sync + 'static {
     /// What a caller gets back.
     type Answer: Send + 'static;
 
+    /// What it goes over.
+    type Line: Line;
+
     /// Noun and verb, as in the SQL file.
     const NAME: &'static str;
-    /// The statement's text.
-    const SQL: &'static str;
 
     fn tenant(row: &Self::Row) -> &TenantId;
     /// Rows that share a key are kept apart.
@@ -68,11 +76,16 @@ pub(crate) trait Batch: Send + Sync + 'static {
         1
     }
 
+    /// Opens a line, which then runs once without rows.
+    fn open(
+        &self,
+        target: &<Self::Line as Line>::Target,
+    ) -> impl Future<Output = Result<Self::Line, Error>> + Send;
+
     /// Sends the rows and returns one answer a row, in their order. No rows: does nothing but run once.
     fn send(
         &self,
-        client: &Client,
-        statement: &Statement,
+        line: &Self::Line,
         tenant: &str,
         rows: &[&Self::Row],
     ) -> impl Future<Output = Result<Vec<Self::Answer>, SendError>> + Send;
@@ -80,13 +93,13 @@ pub(crate) trait Batch: Send + Sync + 'static {
 
 /// Why a batch has no answers.
 pub(crate) enum SendError {
-    Postgres(tokio_postgres::Error),
+    Failed(Cause),
     Shape(String),
 }
 
 impl From<tokio_postgres::Error> for SendError {
     fn from(error: tokio_postgres::Error) -> Self {
-        Self::Postgres(error)
+        Self::Failed(error.into())
     }
 }
 
@@ -103,6 +116,10 @@ pub(crate) struct Limits {
     pub(crate) batch_rows: usize,
     /// Items of one statement, over all its rows (one row may bring more).
     pub(crate) batch_items: usize,
+    /// How long rows may wait.
+    pub(crate) patience: Patience,
+    /// Longest statement, commit included: beyond it the connection is given up.
+    pub(crate) statement_max: Duration,
     /// How long a caller waits.
     pub(crate) deadline: Duration,
 }
@@ -115,9 +132,19 @@ pub(crate) struct Writer<B: Batch> {
 
 impl<B: Batch> Writer<B> {
     /// Starts the writing tasks on `runtime`.
-    pub(crate) fn start(runtime: &Handle, target: &Target, batch: B, limits: Limits) -> Self {
+    pub(crate) fn start(
+        runtime: &Handle,
+        target: &<B::Line as Line>::Target,
+        batch: B,
+        limits: Limits,
+    ) -> Self {
         let queue = Arc::new(Queue {
-            state: Mutex::new(State { waiting: VecDeque::new(), bytes: 0, busy: HashSet::new() }),
+            state: Mutex::new(State {
+                waiting: VecDeque::new(),
+                bytes: 0,
+                room: Room::new(limits.queue_rows, limits.patience),
+                busy: HashSet::new(),
+            }),
             wake: Notify::new(),
             closed: AtomicBool::new(false),
             connected: AtomicUsize::new(0),
@@ -156,6 +183,12 @@ impl<B: Batch> Writer<B> {
         self.queue.state().waiting.len()
     }
 
+    /// Whether a row that came now would be refused: for a handler that has not read its body yet.
+    pub(crate) fn is_full(&self) -> bool {
+        let state = self.queue.state();
+        state.room.is_full(state.waiting.len())
+    }
+
     /// How many connections the writer holds now.
     pub(crate) fn connected(&self) -> usize {
         self.queue.connected.load(Ordering::Acquire)
@@ -185,6 +218,8 @@ struct Queue<B: Batch> {
 struct State<B: Batch> {
     waiting: VecDeque<Waiting<B>>,
     bytes: usize,
+    /// How many may wait now.
+    room: Room,
     /// Keys of the rows that a writer holds now.
     busy: HashSet<u64>,
 }
@@ -192,6 +227,7 @@ struct State<B: Batch> {
 struct Waiting<B: Batch> {
     row: B::Row,
     key: u64,
+    came: Instant,
     answer: oneshot::Sender<Result<B::Answer, Error>>,
     /// Where the request's trace is told of the wait and of the statement; none where it is not recorded.
     trace: Option<WaitTrace>,
@@ -211,14 +247,14 @@ impl<B: Batch> Queue<B> {
         let key = B::key(&row);
         let (answer, answered) = oneshot::channel();
         let trace = WaitTrace::of_this_request(B::NAME);
+        let came = Instant::now();
         {
             let mut state = self.state();
-            if state.waiting.len() >= self.limits.queue_rows || state.bytes + bytes > self.limits.queue_bytes
-            {
+            if state.room.is_full(state.waiting.len()) || state.bytes + bytes > self.limits.queue_bytes {
                 return Err(Error::Full(B::NAME));
             }
             state.bytes += bytes;
-            state.waiting.push_back(Waiting { row, key, answer, trace });
+            state.waiting.push_back(Waiting { row, key, came, answer, trace });
         }
         self.wake.notify_one();
         Ok(answered)
@@ -226,6 +262,7 @@ impl<B: Batch> Queue<B> {
 
     /// All that waits for the tenant at the head of the queue and may run now, in the order pushed.
     fn take_now(&self) -> Vec<Waiting<B>> {
+        self.refuse_late();
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(head) = state.waiting.iter().position(|waiting| !state.busy.contains(&waiting.key)) else {
@@ -251,10 +288,30 @@ impl<B: Batch> Queue<B> {
             state.busy.insert(waiting.key);
             taken.push(waiting);
         }
+        if let Some(oldest) = taken.iter().map(|waiting| waiting.came).min() {
+            let (count, left) = (taken.len(), state.waiting.len());
+            state.room.took(Instant::now(), oldest, count, left, self.limits.writers);
+        }
         if !state.waiting.is_empty() {
             self.wake.notify_one();
         }
         taken
+    }
+
+    /// Refuses those who have waited for too long; they stand first.
+    fn refuse_late(&self) {
+        let mut late = Vec::new();
+        {
+            let mut guard = self.state();
+            let (state, now) = (&mut *guard, Instant::now());
+            while let Some(waiting) = state.waiting.pop_front_if(|waiting| state.room.is_over(waiting.came, now)) {
+                state.bytes -= B::bytes(&waiting.row);
+                late.push(waiting);
+            }
+        }
+        for waiting in late {
+            let _ = waiting.answer.send(Err(Error::Full(B::NAME)));
+        }
     }
 
     /// Waits for work. Empty once the queue is closed and drained.
@@ -298,14 +355,14 @@ impl<B: Batch> Queue<B> {
 }
 
 /// One writing task: connect, write until the connection is lost, connect again.
-async fn write<B: Batch>(queue: Arc<Queue<B>>, target: Target) {
+async fn write<B: Batch>(queue: Arc<Queue<B>>, target: <B::Line as Line>::Target) {
     let mut pause = RECONNECT_MIN;
     while !(queue.closed.load(Ordering::Acquire) && queue.state().waiting.is_empty()) {
-        match open(&queue.batch, &target).await {
-            Ok((connection, statement)) => {
+        match open(&queue, &target).await {
+            Ok(line) => {
                 pause = RECONNECT_MIN;
                 queue.connected.fetch_add(1, Ordering::AcqRel);
-                let drained = write_until_lost(&queue, &connection, &statement).await;
+                let drained = write_until_lost(&queue, &line).await;
                 if queue.connected.fetch_sub(1, Ordering::AcqRel) == 1 {
                     queue.refuse_all();
                 }
@@ -329,39 +386,30 @@ async fn write<B: Batch>(queue: Arc<Queue<B>>, target: Target) {
     }
 }
 
-/// A connection that has run the statement once, without rows: the server plans a function's statements at its first
-/// call, and that must not be a guest's.
-async fn open<B: Batch>(batch: &B, target: &Target) -> Result<(Connection, Statement), Error> {
-    let connection = target.open().await?;
-    let warm = async {
-        let statement = connection.client.prepare(B::SQL).await?;
-        match batch.send(&connection.client, &statement, "", &[]).await {
-            Ok(_) => Ok(statement),
-            Err(SendError::Postgres(error)) => Err(Error::from(error)),
-            Err(SendError::Shape(shape)) => Err(Error::Corrupt(shape)),
-        }
-    };
-    let statement =
-        tokio::time::timeout(STATEMENT_MAX, warm).await.map_err(|_| Error::Deadline(STATEMENT_MAX))??;
-    Ok((connection, statement))
+/// A line that has run the statement once, without rows: the server plans a function's statements at its first call,
+/// and that must not be a guest's.
+async fn open<B: Batch>(batch: &B, target: &<B::Line as Line>::Target) -> Result<B::Line, Error> {
+    let line = batch.open(target).await?;
+    match tokio::time::timeout(STATEMENT_MAX, batch.send(&line, "", &[])).await {
+        Ok(Ok(_)) => Ok(line),
+        Ok(Err(SendError::Failed(cause))) => Err(Error::from(cause)),
+        Ok(Err(SendError::Shape(shape))) => Err(Error::Corrupt(shape)),
+        Err(_) => Err(Error::Deadline(STATEMENT_MAX)),
+    }
 }
 
 /// True once the queue is closed and drained, false when the connection is lost.
-async fn write_until_lost<B: Batch>(
-    queue: &Queue<B>,
-    connection: &Connection,
-    statement: &Statement,
-) -> bool {
+async fn write_until_lost<B: Batch>(queue: &Queue<B>, line: &B::Line) -> bool {
     loop {
         let batch = tokio::select! {
             batch = queue.take() => batch,
-            () = connection.dead() => return false,
+            () = line.lost() => return false,
         };
         if batch.is_empty() {
             return true;
         }
         let keys: Vec<u64> = batch.iter().map(|waiting| waiting.key).collect();
-        let kept = send_until_answered(queue, connection, statement, batch).await;
+        let kept = send_until_answered(queue, line, batch).await;
         queue.release(keys.into_iter());
         if !kept {
             return false;
@@ -371,23 +419,14 @@ async fn write_until_lost<B: Batch>(
 
 /// Sends a batch, in parts where a row is at fault, until everybody in it is answered. False when the
 /// connection is of no more use.
-async fn send_until_answered<B: Batch>(
-    queue: &Queue<B>,
-    connection: &Connection,
-    statement: &Statement,
-    batch: Vec<Waiting<B>>,
-) -> bool {
+async fn send_until_answered<B: Batch>(queue: &Queue<B>, line: &B::Line, batch: Vec<Waiting<B>>) -> bool {
     let Some(tenant) = batch.first().map(|waiting| B::tenant(&waiting.row).clone()) else { return true };
     let mut parts = vec![(batch, 0_u8)];
     while let Some((mut part, resends)) = parts.pop() {
         let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
         let batch = queue.batches.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        let sent = tokio::time::timeout(
-            STATEMENT_MAX,
-            queue.batch.send(&connection.client, statement, tenant.as_str(), &rows),
-        )
-        .await;
+        let sent = tokio::time::timeout(STATEMENT_MAX, queue.batch.send(line, tenant.as_str(), &rows)).await;
         let ended = Instant::now();
         trace(&mut part, batch, (began, ended), &sent);
         let error = match sent {
@@ -411,10 +450,10 @@ async fn send_until_answered<B: Batch>(
                 answer_all(part, &Error::Corrupt(shape));
                 continue;
             }
-            Ok(Err(SendError::Postgres(error))) => error,
+            Ok(Err(SendError::Failed(cause))) => cause,
             Err(_) => {
                 tracing::warn!(statement = B::NAME, "gave up a connection that did not answer");
-                answer_all(part, &Error::Deadline(STATEMENT_MAX));
+                answer_all(part, &Error::Deadline(queue.limits.statement_max));
                 answer_rest(parts);
                 return false;
             }
