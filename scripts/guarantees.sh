@@ -70,6 +70,7 @@ need_rust
 command -v cargo-nextest >/dev/null || fail "cargo-nextest is not installed: cargo install --locked cargo-nextest"
 need_postgres "$root/target/tools"
 need_prometheus "$root/target/tools"
+want_faketime "$root/target/tools"
 logs=$root/target/guarantees
 mkdir -p "$logs"
 say "Building (target/guarantees/build.log)."

@@ -124,6 +124,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/prometheus.sh"
 # shellcheck source=scripts/lib/nginx.sh
 . "$(dirname "${BASH_SOURCE[0]}")/nginx.sh"
+# shellcheck source=scripts/lib/faketime.sh
+. "$(dirname "${BASH_SOURCE[0]}")/faketime.sh"
 # shellcheck source=scripts/lib/plots.sh
 . "$(dirname "${BASH_SOURCE[0]}")/plots.sh"
 # shellcheck source=scripts/lib/clients.sh

@@ -34,7 +34,11 @@ pub struct Evening {
 impl Evening {
     /// With so many guests, tickets `ticket-0` and so on, two people each.
     pub async fn of(guests: usize) -> Self {
-        let db = TestDb::new().await;
+        Self::on(TestDb::new().await, guests).await
+    }
+
+    /// The same, on that database.
+    pub async fn on(db: TestDb, guests: usize) -> Self {
         let tenant: TenantId = "acme".parse().expect("a slug");
         let venue: VenueId = "hall".parse().expect("a slug");
         let event: EventId = "gala".parse().expect("a slug");

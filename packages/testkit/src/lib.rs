@@ -19,18 +19,30 @@
 )]
 
 mod binary;
+mod client_log;
+mod dice;
 mod effort;
 mod evening;
+mod fake_clock;
 mod server;
 mod template;
 mod test_db;
+mod verdict;
+mod volume;
 mod wire;
 
 pub use binary::{Binary, binary_path};
+pub use client_log::{Cargo, ClientLog, Heard, Logged, read_client_logs};
+pub use dice::Dice;
 pub use effort::Effort;
 pub use evening::Evening;
-pub use seatpilot_private_postgres::{Cluster, ClusterOptions};
-pub use server::{connect, guarded_cluster, own_cluster, settings as server_settings, tools_folder};
+pub use fake_clock::FakeClock;
+pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
+pub use server::{
+    connect, guarded_cluster, own_cluster, own_cluster_with, settings as server_settings, tools_folder,
+};
 pub use template::{TEMPLATE, make as make_template};
 pub use test_db::TestDb;
+pub use verdict::{Doubts, Verdict};
+pub use volume::Volume;
 pub use wire::{Way, Wire};

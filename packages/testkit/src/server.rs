@@ -39,7 +39,15 @@ pub(crate) async fn url() -> &'static str {
 
 /// A server of the test's own in `folder`, to be stopped, killed and started again.
 pub async fn own_cluster(folder: &Path) -> Cluster {
-    Cluster::start(ClusterOptions::for_tests(binaries(), folder.join("postgres")))
+    own_cluster_with(folder, |options| options).await
+}
+
+/// The same, with options changed.
+pub async fn own_cluster_with(
+    folder: &Path,
+    change: impl FnOnce(ClusterOptions) -> ClusterOptions,
+) -> Cluster {
+    Cluster::start(change(ClusterOptions::for_tests(binaries(), folder.join("postgres"))))
         .await
         .expect("a server starts")
 }

@@ -1,5 +1,7 @@
 //! A database of one test.
 
+use seatpilot_runtime::SecretString;
+use seatpilot_store::admin::Admin;
 use uuid::Uuid;
 
 use crate::server::{self, connect};
@@ -8,30 +10,38 @@ use crate::template::TEMPLATE;
 /// A migrated database of one test, dropped with this value.
 #[derive(Debug)]
 pub struct TestDb {
-    server: &'static str,
+    server: String,
     name: String,
 }
 
 impl TestDb {
     /// Clones the template.
     pub async fn new() -> Self {
-        Self::made_from(TEMPLATE).await
+        Self::made_from(server::url().await, TEMPLATE).await
+    }
+
+    /// On a server of the test's own (the superuser's URL, without a database), migrated there.
+    pub async fn on(server: &str) -> Self {
+        let db = Self::made_from(server.trim_end_matches('/'), "template0").await;
+        let mut owner =
+            Admin::connect(&SecretString::from(db.owner_url().as_str())).await.expect("the owner may");
+        owner.migrate(|_| {}).await.expect("the migrations apply");
+        db
     }
 
     /// A database without any schema, for whoever migrates it himself.
     pub async fn empty() -> Self {
-        Self::made_from("template0").await
+        Self::made_from(server::url().await, "template0").await
     }
 
-    async fn made_from(template: &str) -> Self {
-        let server = server::url().await;
+    async fn made_from(server: &str, template: &str) -> Self {
         let name = format!("t_{}", Uuid::now_v7().simple());
         let client = connect(&format!("{server}/postgres")).await.expect("the server of the tests answers");
         client
             .batch_execute(&format!("create database {name} template {template}"))
             .await
             .expect("the template is cloned");
-        Self { server, name }
+        Self { server: server.to_owned(), name }
     }
 
     /// Its name.
