@@ -58,7 +58,7 @@ impl AdminAccess {
 }
 
 /// Whether nobody on the way can answer instead: TLS, or a way that never leaves this machine.
-fn is_private_way(url: &str) -> bool {
+pub(crate) fn is_private_way(url: &str) -> bool {
     let Some(rest) = url.strip_prefix("http://") else { return url.starts_with("https://") };
     let authority = rest.split('/').next().unwrap_or_default();
     let host = match authority.rsplit_once(':') {

@@ -16,6 +16,7 @@ pub mod logging;
 mod readiness;
 mod secret;
 mod shutdown;
+mod store_config;
 pub mod traces;
 pub mod variable;
 
@@ -23,7 +24,7 @@ pub use admin_access::AdminAccess;
 pub use at_rest::{AT_REST_KEY_BYTES, AtRest, AtRestKey, PlainSecrets};
 pub use clock::{Clock, ManualClock};
 pub use config::{
-    DatabaseConfig, Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreChoice,
+    Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
     hmac_tenant_secret, metrics_ingest_keys, metrics_tenants,
 };
 pub use environment::{ConfigFault, ConfigFaults, Environment};
@@ -33,3 +34,4 @@ pub use invocation::service_main;
 pub use readiness::{Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};
 pub use shutdown::Shutdown;
+pub use store_config::{DatabaseConfig, RestConfig, StoreConfig};

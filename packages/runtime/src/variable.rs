@@ -99,11 +99,13 @@ variables! {
         DATABASE_URL = "postgres://seatpilot:change-me@127.0.0.1:5432/seatpilot", Secret;
         /// The same, where Supabase's name for it is already set; read if `DATABASE_URL` is not.
         SUPABASE_DB_URL = "", Secret;
-        /// `auto` (default), `postgres`, `rest` or `memory`. This version has `postgres` only.
+        /// Where telemetry-ingest keeps what it is sent: `auto` (default: Postgres where there is a database URL, else
+        /// Supabase's REST interface), `postgres`, `rest`, or `memory`: lost at the end of the process, for trying out,
+        /// refused in production, and only by this name. All others have `postgres` only.
         STORE = "auto", Open;
-        /// Supabase's address, for the REST store.
+        /// Supabase's address, for the REST store: https://; http:// to another machine is refused in production.
         SUPABASE_URL = "", Open;
-        /// Supabase's service key, for the REST store.
+        /// Supabase's service key, for the REST store: `sb_secret_…`, or the token of role `service_role`.
         SUPABASE_SERVICE_ROLE_KEY = "", Secret;
     }
     Access {
