@@ -4,5 +4,6 @@
 mod forgery;
 mod grammar;
 mod secrecy;
+mod timing;
 mod vectors;
 mod wire;
