@@ -78,6 +78,7 @@ want_faketime "$root/target/tools"
 want_plots "$root/target/tools"
 want_clients "$root/target/tools"
 want_browser "$root/target/tools"
+want_sdk_js "$root/target/tools"
 want_office
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''

@@ -132,6 +132,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 # shellcheck source=scripts/lib/browser.sh
 . "$(dirname "${BASH_SOURCE[0]}")/browser.sh"
+# shellcheck source=scripts/lib/sdk_js.sh
+. "$(dirname "${BASH_SOURCE[0]}")/sdk_js.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
