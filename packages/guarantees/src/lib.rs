@@ -10,6 +10,7 @@
 //! - [`LiveStack`] is the house on an evening's database: five services, Prometheus, Alertmanager and a
 //!   [`Receiver`] of its notifications, all on free ports, all gone with the value. Prometheus and Alertmanager run
 //!   what is shipped in `prometheus/`, at the [`Pace`] that is asked for.
+//! - [`Process`] is one service alone; [`Persistent`] clients use it under any fault, and note what they know.
 //! - [`Collector`] takes traces as OpenTelemetry's does, and can misbehave.
 //! - [`Prometheus`] answers queries, [`Guests`] and [`Sender`] use the doors as guests and senders do, [`Wire`] is
 //!   the line between a service and its database, to be slowed and cut.
@@ -41,6 +42,7 @@ mod live_stack;
 mod metrics_proxy;
 mod node_exporter;
 mod pace;
+mod persistent;
 mod prometheus;
 mod receiver;
 mod sender;
@@ -56,6 +58,7 @@ pub use live_stack::{JWT_SECRET, LiveStack, METRICS_KEY, Process, Service};
 pub use metrics_proxy::{MetricsProxy, ProxyOptions, nginx};
 pub use node_exporter::NodeExporter;
 pub use pace::Pace;
+pub use persistent::{Again, Client, Crowd, Persistent, Request};
 pub use prometheus::{ActiveAlert, Prometheus, Sample};
 pub use receiver::{Notified, Receiver};
 pub use seatpilot_testkit::{Way, Wire};

@@ -84,6 +84,15 @@ pub struct Process {
 }
 
 impl Process {
+    /// One service on an evening's database, ready; `more` stands in its environment as well.
+    pub async fn start(service: Service, evening: &Evening, more: &[(&'static str, String)]) -> Self {
+        allow_open_files();
+        let [port] = free_ports::<1>();
+        let mut process = process(service, evening, Pace::Shipped, port, more).await;
+        process.binary.get_mut().unwrap_or_else(PoisonError::into_inner).ready().await;
+        process
+    }
+
     /// Where it serves.
     pub fn url(&self) -> &str {
         &self.url
@@ -150,7 +159,7 @@ impl LiveStack {
         let [prometheus_port, alertmanager_port, node_port, ports @ ..] = free_ports::<8>();
         let mut services = BTreeMap::new();
         for (service, port) in Service::ALL.into_iter().zip(ports) {
-            services.insert(service, process(service, &evening, pace, port).await);
+            services.insert(service, process(service, &evening, pace, port, &[]).await);
         }
         for process in services.values_mut() {
             process.binary.get_mut().unwrap_or_else(PoisonError::into_inner).ready().await;
@@ -212,7 +221,13 @@ impl LiveStack {
     }
 }
 
-async fn process(service: Service, evening: &Evening, pace: Pace, port: u16) -> Process {
+async fn process(
+    service: Service,
+    evening: &Evening,
+    pace: Pace,
+    port: u16,
+    more: &[(&'static str, String)],
+) -> Process {
     let url = evening.db.url_as(service.role());
     // scheme://role@host:port/database
     let (login, rest) = url.split_once('@').expect("a URL with a role");
@@ -240,6 +255,7 @@ async fn process(service: Service, evening: &Evening, pace: Pace, port: u16) -> 
     if service == Service::MetricsApi {
         variables.push(("METRICS_INGEST_KEY", METRICS_KEY.to_owned()));
     }
+    variables.extend_from_slice(more);
     let binary = Mutex::new(spawn(service, &variables));
     Process { wire, service, url: format!("http://127.0.0.1:{port}"), variables, binary }
 }

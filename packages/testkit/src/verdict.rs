@@ -12,15 +12,15 @@ use crate::{Evening, connect};
 const STANDING: &str = "
 with given as materialized (select * from unnest($1::int[], $2::uuid[]) g (request, id)),
 found as (
-    select e.id, count(*) as times from telemetry.events_raw e join given g using (id) group by e.id)
+    select e.id, count(*) as times from telemetry.events_raw e where e.id in (select id from given) group by e.id)
 select g.request, count(*) filter (where f.times is null), count(*) filter (where f.times > 1)
 from given g left join found f using (id) group by g.request";
 /// The same of dead letters.
 const LETTERS: &str = "
 with given as materialized (select * from unnest($1::int[], $2::uuid[]) g (request, id)),
 found as (
-    select d.event_id as id, count(*) as times from telemetry.events_dlq d join given g on g.id = d.event_id
-    group by d.event_id)
+    select d.event_id as id, count(*) as times from telemetry.events_dlq d
+    where d.event_id in (select id from given) group by d.event_id)
 select g.request, count(*) filter (where f.times is null), count(*) filter (where f.times > 1)
 from given g left join found f using (id) group by g.request";
 /// The same of scans: a session, and exactly one event of its own for each.
@@ -31,7 +31,8 @@ told as materialized (
     where e.source = 'service' and e.type = 'checkin.success' group by e.session_id),
 found as (
     select s.scan_id as id, case when t.times = 1 then count(*) else 2 + coalesce(t.times, 0) end as times
-    from ops.checkin_sessions s join given g on g.id = s.scan_id left join told t using (session_id)
+    from ops.checkin_sessions s left join told t using (session_id)
+    where s.scan_id in (select id from given)
     group by s.scan_id, t.times)
 select g.request, count(*) filter (where f.times is null), count(*) filter (where f.times > 1)
 from given g left join found f using (id) group by g.request";

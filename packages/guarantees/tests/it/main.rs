@@ -12,6 +12,7 @@ mod compose;
 mod container_start;
 mod dashboards;
 mod drills;
+mod durability;
 mod images;
 mod linters;
 mod metrics_proxy;

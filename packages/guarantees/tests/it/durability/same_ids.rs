@@ -1,0 +1,112 @@
+//! G6: the same ids again, at another instance, across midnight, after restarts and days.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use seatpilot_guarantees::{Again, Client};
+use seatpilot_runtime::Clock;
+use seatpilot_testkit::{FakeClock, Heard, TestDb, own_cluster_with};
+
+use super::{House, by_effort, open_folder};
+
+/// Events of one request.
+const BATCH: usize = 100;
+
+/// What an id that was sent before is worth, at each of these times after it was first sent.
+const LATER: [(&str, i64); 4] =
+    [("20 s, after midnight", 20), ("1 h", 3_600), ("23 h 59 min", 86_340), ("6 d", 6 * 86_400)];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days() {
+    let folder = open_folder();
+    let clock = match FakeClock::in_folder(folder.path()) {
+        Ok(clock) => clock,
+        Err(reason) => {
+            println!("SKIPPED: no libfaketime on this machine: {}", reason.trim());
+            return;
+        }
+    };
+    let batches = by_effort(10, 500);
+    let cluster = own_cluster_with(folder.path(), |mut options| {
+        options.binaries = clock.postgres();
+        options.setting("timezone", "UTC")
+    })
+    .await;
+    let house = House::on(TestDb::on(&cluster.url("")).await, 0, 2, &clock.variables()).await;
+    let kpi = house.evening.db.client_as("seatpilot_kpi").await;
+
+    // Ten seconds before a midnight of the server.
+    let to_midnight = before_midnight(Clock::system().now()) - SignedDuration::from_secs(10);
+    let shift = async |by: SignedDuration| {
+        clock.shift(by);
+        house.clients.shift(by);
+        // Each process reads its clock's file at most once a second.
+        tokio::time::sleep(Duration::from_millis(1_500)).await;
+        today(&house).await
+    };
+    let first_day = shift(to_midnight).await;
+    kpi.execute("select from telemetry.retain()", &[]).await.unwrap();
+    let mut client = house.clients.client(Again::Ids);
+    let requests: Vec<_> = (0..batches).map(|_| client.batch(BATCH, 0)).collect();
+    // At once, at both instances: a client takes them in turn.
+    for request in &requests {
+        send_twice(&mut client, request).await;
+    }
+    assert_eq!(today(&house).await, first_day, "too slow: it was to be before midnight");
+    let mut days = vec![first_day];
+    for (when, seconds) in LATER {
+        let day = shift(to_midnight + SignedDuration::from_secs(seconds)).await;
+        if *days.last().unwrap() != day {
+            days.push(day);
+        }
+        // What a night's keeper does: partitions are made, old ids let go.
+        kpi.execute("select from telemetry.retain()", &[]).await.unwrap();
+        for instance in &house.ingest {
+            instance.kill9();
+            instance.start_again().await;
+        }
+        for request in &requests {
+            send_twice(&mut client, request).await;
+        }
+        // Those of this time are stored where this time's rows are.
+        let fresh = client.batch(BATCH, 0);
+        send_twice(&mut client, &fresh).await;
+        assert_eq!(house.verdict().await.doubled, 0, "{when}");
+    }
+    assert!(days.len() >= 3, "midnight passed: {days:?}");
+    let partitions = "select count(distinct tableoid) from telemetry.events_raw";
+    assert!(house.evening.count(partitions).await >= 3, "rows of several days are in several partitions");
+    let rest = "select count(*) from telemetry.events_raw_rest";
+    assert_eq!(house.evening.count(rest).await, 0, "each day had its partition");
+    let verdict = house.settled().await;
+    println!(
+        "guarantee: G6 | {} ids, each sent {} times to two instances, across midnight, 4 restarts and 6 days ({}): once each",
+        verdict.items,
+        2 * (1 + LATER.len()),
+        days.join(", ")
+    );
+}
+
+/// Signed anew each time, to one instance and to the other.
+async fn send_twice(client: &mut Client, request: &seatpilot_guarantees::Request) {
+    for _ in 0..2 {
+        let request = client.signed_anew(request);
+        for _ in 0..100 {
+            if client.send(&request).await == Heard::Stored {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+}
+
+async fn today(house: &House) -> String {
+    let row = house.evening.db.owner().await.query_one("select current_date::text", &[]).await.unwrap();
+    row.get(0)
+}
+
+fn before_midnight(now: Timestamp) -> SignedDuration {
+    let now = now.to_zoned(TimeZone::UTC);
+    let midnight = now.tomorrow().unwrap().start_of_day().unwrap();
+    now.duration_until(&midnight)
+}
