@@ -1,16 +1,14 @@
 //! The KPI views and the housekeeping of telemetry, as kpi-refresher's role may do them. What a refresh is, the
 //! database knows (`telemetry.refresh_mv`); here are its outcomes.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use seatpilot_domain_model::View;
 use seatpilot_metrics_api::Backlog;
 
-use crate::{Error, Store};
+use crate::{Error, Store, waits::HOUSEKEEPING};
 
-/// Longer than the role's `statement_timeout` of 60 s, so that the server has the first word.
-const REFRESH_MAX: Duration = Duration::from_secs(65);
+/// Longest refresh.
+const REFRESH_MAX: std::time::Duration = HOUSEKEEPING.read;
 
 /// What a refresh came to.
 #[derive(Debug, Clone, PartialEq, Eq)]

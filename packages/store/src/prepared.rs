@@ -5,7 +5,8 @@ use tokio_postgres::{Row, Statement, types::ToSql};
 use crate::{
     Error,
     connection::{Connection, Target},
-    writer::{Line, STATEMENT_MAX},
+    waits::OPEN_MAX,
+    writer::Line,
 };
 
 /// A connection with its statement prepared.
@@ -18,9 +19,9 @@ impl Prepared {
     /// Opens a connection and prepares the statement on it.
     pub(crate) async fn open(target: &Target, sql: &'static str) -> Result<Self, Error> {
         let connection = target.open().await?;
-        let statement = tokio::time::timeout(STATEMENT_MAX, connection.client.prepare(sql))
+        let statement = tokio::time::timeout(OPEN_MAX, connection.client.prepare(sql))
             .await
-            .map_err(|_| Error::Deadline(STATEMENT_MAX))??;
+            .map_err(|_| Error::Deadline(OPEN_MAX))??;
         Ok(Self { connection, statement })
     }
 

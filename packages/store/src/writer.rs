@@ -33,13 +33,12 @@ use tokio::{
 use crate::{
     Error,
     error::{Cause, Failure},
+    room::{Patience, Room},
     wait_trace::WaitTrace,
 };
 
 /// How often one statement is sent again after two transactions met (deadlock, or a nonce used elsewhere).
 const RESENDS_MAX: u8 = 3;
-/// Longer than every role's `statement_timeout`: beyond it the connection is given up.
-pub(crate) const STATEMENT_MAX: Duration = Duration::from_secs(3);
 /// Pauses between attempts to connect.
 const RECONNECT_MIN: Duration = Duration::from_millis(50);
 const RECONNECT_MAX: Duration = Duration::from_secs(1);
@@ -100,6 +99,15 @@ pub(crate) enum SendError {
 impl From<tokio_postgres::Error> for SendError {
     fn from(error: tokio_postgres::Error) -> Self {
         Self::Failed(error.into())
+    }
+}
+
+impl From<SendError> for Error {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Failed(cause) => cause.into(),
+            SendError::Shape(shape) => Self::Corrupt(shape),
+        }
     }
 }
 
@@ -304,7 +312,9 @@ impl<B: Batch> Queue<B> {
         {
             let mut guard = self.state();
             let (state, now) = (&mut *guard, Instant::now());
-            while let Some(waiting) = state.waiting.pop_front_if(|waiting| state.room.is_over(waiting.came, now)) {
+            while let Some(waiting) =
+                state.waiting.pop_front_if(|waiting| state.room.is_over(waiting.came, now))
+            {
                 state.bytes -= B::bytes(&waiting.row);
                 late.push(waiting);
             }
@@ -388,13 +398,13 @@ async fn write<B: Batch>(queue: Arc<Queue<B>>, target: <B::Line as Line>::Target
 
 /// A line that has run the statement once, without rows: the server plans a function's statements at its first call,
 /// and that must not be a guest's.
-async fn open<B: Batch>(batch: &B, target: &<B::Line as Line>::Target) -> Result<B::Line, Error> {
+async fn open<B: Batch>(queue: &Queue<B>, target: &<B::Line as Line>::Target) -> Result<B::Line, Error> {
+    let (batch, max) = (&queue.batch, queue.limits.statement_max);
     let line = batch.open(target).await?;
-    match tokio::time::timeout(STATEMENT_MAX, batch.send(&line, "", &[])).await {
+    match tokio::time::timeout(max, batch.send(&line, "", &[])).await {
         Ok(Ok(_)) => Ok(line),
-        Ok(Err(SendError::Failed(cause))) => Err(Error::from(cause)),
-        Ok(Err(SendError::Shape(shape))) => Err(Error::Corrupt(shape)),
-        Err(_) => Err(Error::Deadline(STATEMENT_MAX)),
+        Ok(Err(error)) => Err(error.into()),
+        Err(_) => Err(Error::Deadline(max)),
     }
 }
 
@@ -426,7 +436,8 @@ async fn send_until_answered<B: Batch>(queue: &Queue<B>, line: &B::Line, batch: 
         let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
         let batch = queue.batches.fetch_add(1, Ordering::Relaxed);
         let began = Instant::now();
-        let sent = tokio::time::timeout(STATEMENT_MAX, queue.batch.send(line, tenant.as_str(), &rows)).await;
+        let max = queue.limits.statement_max;
+        let sent = tokio::time::timeout(max, queue.batch.send(line, tenant.as_str(), &rows)).await;
         let ended = Instant::now();
         trace(&mut part, batch, (began, ended), &sent);
         let error = match sent {
@@ -453,7 +464,7 @@ async fn send_until_answered<B: Batch>(queue: &Queue<B>, line: &B::Line, batch: 
             Ok(Err(SendError::Failed(cause))) => cause,
             Err(_) => {
                 tracing::warn!(statement = B::NAME, "gave up a connection that did not answer");
-                answer_all(part, &Error::Deadline(queue.limits.statement_max));
+                answer_all(part, &Error::Deadline(max));
                 answer_rest(parts);
                 return false;
             }
