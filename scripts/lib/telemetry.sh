@@ -40,7 +40,8 @@ see_letter() {
     where tenant_id = :'tenant' and event_id = :'bad' and source_key_id = :'key';" "bad=$bad" "key=$key_id")
   [ "$rows" = "1|schema_unknown_type|parked" ] ||
     not_seen "one dead letter of event $bad in telemetry.events_dlq: count|reason|state are $rows"
-  rows=$(sql "update telemetry.events_dlq set state = 'discarded', resolved_by = 'smoke-f1.2', resolved_at = now()
+  rows=$(sql "update telemetry.events_dlq set state = 'discarded', resolved_by = 'smoke-f1.2', resolved_at = now(),
+      discard_reason = 'sent by the smoke script'
     where tenant_id = :'tenant' and event_id = :'bad' and state = 'parked' returning 1;" "bad=$bad")
   seen "dead letter" "schema_unknown_type of $bad$([ "$rows" != 1 ] || printf ', discarded')"
 }

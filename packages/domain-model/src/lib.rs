@@ -8,6 +8,7 @@ mod arrival;
 mod billing;
 mod checkin;
 mod credential;
+mod dead_letter;
 mod event;
 mod fault;
 mod id;
@@ -25,6 +26,9 @@ pub use checkin::{
     Admission, CheckIn, PARTY_SIZE_MAX, PartySize, Refusal, ScanAnswer, TicketCode, TicketHash,
 };
 pub use credential::{Device, DeviceScope, KeyScope, KeyScopes, TokenHash};
+pub use dead_letter::{
+    DISCARD_REASON_MAX, DiscardOutcome, LetterState, REDRIVE_ATTEMPTS_MAX, RedriveOutcome, Skipped,
+};
 pub use event::{
     Batch, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA, EVENT_BYTES_MAX,
     EVENT_TYPES, EVENTS_PER_REQUEST_MAX, Event, Item, Nonce, Receipt, Rejection, Shape, Submission,

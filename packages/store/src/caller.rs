@@ -3,11 +3,13 @@
 //! Reads run as `authenticated`, as they would through Supabase's own interface; row level security decides what is
 //! there. An act runs as the service under the same claims, with its row in the audit log, in one transaction.
 
-use seatpilot_domain_model::Administrator;
+use seatpilot_domain_model::{Administrator, TenantId};
 
 use crate::{
     Error, Store,
     audit::{APPEND, Act, Actor, AppendValues, AuditEntry, AuditHead, Origin},
+    dead_letters::{By, DeadLetterDesk},
+    quotas::Quotas,
     reader::Reader,
 };
 
@@ -18,6 +20,7 @@ const LOGIN_CODES: &str = "log_login_codes";
 pub struct Caller<'s> {
     pub(crate) people: &'s Reader,
     pub(crate) downloads: &'s Reader,
+    quotas: Option<&'s Quotas>,
     pub(crate) tenant: String,
     /// As a policy reads them.
     pub(crate) claims: String,
@@ -60,9 +63,18 @@ impl Store {
         Caller {
             people: &self.inner.people,
             downloads: &self.inner.downloads,
+            quotas: self.inner.quotas.as_ref(),
             tenant: who.tenant.as_str().to_owned(),
             claims: who.claims(),
         }
+    }
+}
+
+impl<'s> Caller<'s> {
+    /// Their tenant's dead letters, to be worked on by them. `tenant` is that of their token.
+    pub fn dead_letter_desk(self, tenant: &TenantId, origin: Origin<'s>) -> DeadLetterDesk<'s> {
+        let by = By::Person { people: self.people, claims: self.claims };
+        DeadLetterDesk::new(by, tenant.clone(), origin, self.quotas)
     }
 }
 

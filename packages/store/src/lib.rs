@@ -11,6 +11,7 @@ mod bills;
 mod caller;
 mod connection;
 mod credentials;
+mod dead_letters;
 mod download;
 mod error;
 mod events;
@@ -58,6 +59,10 @@ pub use crate::{
     caller::{Caller, Opened, SessionBy, VenueRow},
     connection::UrlFault,
     credentials::SigningKey,
+    dead_letters::{
+        DeadLetterDesk, DeadLetterRow, DiscardedLetter, KeptDeadLetter, LETTERS_MAX, LetterCursor, LetterFilter,
+        RedrivenLetter,
+    },
     error::{Cause, Error},
     kpi::{Behind, Refreshed, Retained, Staleness},
     metering::{Metered, ServedRoutes},

@@ -48,6 +48,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "106" "seed_metering_demo",
     "107" "cron_metering_seed",
     "108" "telemetry_routes_served",
+    "109" "telemetry_dlq_redrive",
 };
 
 /// The ledger as the Supabase CLI makes it.

@@ -26,9 +26,9 @@ use crate::{
     connection::{Connection, Target},
 };
 pub use audit::AuditVerdict;
+pub use crate::dead_letters::DeadLetterRow;
 pub use bills::{CloseOutcome, ClosedMonth, GivenCredit, Miscount, TracedEvent};
 pub use credentials::{DeviceRow, KeyRow, NewDevice, NewKey, RevokedKey};
-pub use dead_letters::DeadLetterRow;
 pub use guests::{GuestRow, Imported, Revoked};
 pub use kpis::{CheckinKpi, DoorToSeatKpi};
 pub use migrations::{MIGRATIONS, Migration};

@@ -136,8 +136,13 @@ async fn bills(evening: &Evening) {
 }
 
 /// What `authenticated` sees only with the role of somebody who answers for the tenant; `bills.rs` has those roles.
-const ANSWERED_FOR: &[&str] =
-    &["app.billing_periods", "app.billing_lines", "app.billing_credits", "app.v_tenant_billing_report"];
+const ANSWERED_FOR: &[&str] = &[
+    "app.billing_periods",
+    "app.billing_lines",
+    "app.billing_credits",
+    "app.v_tenant_billing_report",
+    "telemetry.events_dlq",
+];
 
 /// Tables and views with a tenant that the connection's role may read; whether it is a partition.
 async fn readable(client: &Client) -> Vec<(String, bool)> {

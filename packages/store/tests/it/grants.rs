@@ -56,7 +56,8 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("seatpilot_kpi", "execute", "telemetry.claim telemetry.uuid_v7 telemetry.backlog"),
     // Of letters and keys it sees how many and how old, and nothing of what is in them.
     ("seatpilot_kpi", "select", "telemetry.events_dlq.tenant_id telemetry.events_dlq.state"),
-    ("seatpilot_kpi", "select", "telemetry.events_dlq.received_at ops.signing_keys.tenant_id"),
+    ("seatpilot_kpi", "select", "telemetry.events_dlq.received_at telemetry.events_dlq.lease_until"),
+    ("seatpilot_kpi", "select", "ops.signing_keys.tenant_id"),
     ("seatpilot_kpi", "select", "ops.signing_keys.created_at ops.signing_keys.rotated_at"),
     ("seatpilot_kpi", "select", "ops.signing_keys.revoked_at"),
     ("seatpilot_metrics", "execute", "ops.tenant_ids"),
@@ -69,6 +70,35 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("authenticated", "select", "telemetry.mv_kpi_checkin telemetry.mv_kpi_door2seat telemetry.mv_metadata"),
     ("authenticated", "select", "telemetry.v_mv_staleness telemetry.v_event_counts_last_hour"),
     ("authenticated", "select", "audit.log"), // of people, owners
+    ("authenticated", "select", "telemetry.events_dlq"), // of people, admins and owners
+    // Dead letters are sent again and given up by functions, which see one tenant.
+    ("seatpilot_ingest", "execute", "telemetry.dlq_claim telemetry.dlq_settle telemetry.dlq_standing"),
+    ("seatpilot_ingest", "execute", "telemetry.dlq_discard"),
+    ("seatpilot_redrive", "usage", "telemetry audit"),
+    ("seatpilot_redrive", "select", "telemetry.events_dlq telemetry.event_ids"),
+    ("seatpilot_redrive", "insert", "telemetry.events_raw telemetry.event_ids"),
+    (
+        "seatpilot_redrive",
+        "update",
+        "telemetry.events_dlq.state telemetry.events_dlq.attempts telemetry.events_dlq.lease_token",
+    ),
+    (
+        "seatpilot_redrive",
+        "update",
+        "telemetry.events_dlq.lease_until telemetry.events_dlq.redriven_event_id telemetry.events_dlq.resolved_by",
+    ),
+    (
+        "seatpilot_redrive",
+        "update",
+        "telemetry.events_dlq.resolved_at telemetry.events_dlq.last_reason telemetry.events_dlq.last_detail",
+    ),
+    (
+        "seatpilot_redrive",
+        "update",
+        "telemetry.events_dlq.last_failed_at telemetry.events_dlq.discard_reason",
+    ),
+    ("seatpilot_redrive", "execute", "telemetry.dlq_tenant telemetry.dlq_actor telemetry.event_body"),
+    ("seatpilot_redrive", "execute", "telemetry.event_standing telemetry.is_jsonb audit.append"),
     // An act leaves its row by a function; nobody writes the log itself.
     ("seatpilot_ingest", "execute", "audit.append"),
     ("seatpilot_audit", "select insert", "audit.log audit.heads"),
@@ -163,6 +193,27 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("seatpilot_wayfinding", "usage", "ops telemetry supabase_migrations"),
     ("seatpilot_ingest", "usage", "ops telemetry supabase_migrations"),
     ("seatpilot_kpi", "usage", "ops telemetry supabase_migrations"),
+    // The owner of what Supabase's REST interface shows: what ingest may, and the service key may call it.
+    ("service_role", "execute", "seatpilot_rest.ingest"),
+    ("service_role", "usage", "seatpilot_rest"),
+    ("seatpilot_rest", "select", "telemetry.event_ids telemetry.ingest_nonces"),
+    (
+        "seatpilot_rest",
+        "insert",
+        "telemetry.event_ids telemetry.ingest_nonces telemetry.events_raw telemetry.events_dlq",
+    ),
+    (
+        "seatpilot_rest",
+        "execute",
+        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing",
+    ),
+    ("seatpilot_rest", "execute", "telemetry.is_jsonb telemetry.claim telemetry.uuid_v7"),
+    ("seatpilot_rest", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_rest", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_rest", "execute", "app.entitlements_in_force app.entitlements_of app.plan_in_force"),
+    ("seatpilot_rest", "select", "ops.venues.tenant_id ops.venues.venue_id ops.venues.time_zone"),
+    ("seatpilot_rest", "select", "supabase_migrations.schema_migrations.version"),
+    ("seatpilot_rest", "usage", "ops telemetry app supabase_migrations"),
     ("seatpilot_metrics", "usage", "ops telemetry supabase_migrations"),
     ("seatpilot_lookup", "usage", "ops telemetry"),
     ("seatpilot_rollup", "usage", "ops telemetry"),

@@ -68,9 +68,11 @@ async fn ids_nonces_and_dead_letters_go_when_their_time_is_over_and_not_before()
             "insert into telemetry.event_ids (id, received_on, tenant_id, body_sha256)
              select gen_random_uuid(), current_date - d, 'acme', '' from unnest(array[0, 40, 41]) as d;
              insert into telemetry.events_dlq (tenant_id, reason, reason_detail, received_at, source_key_id, request_id,
-                 payload, payload_len, payload_sha256, truncated, expires_at)
-             select 'acme', 'json_syntax', '', now(), 'k', 'r', '', 0, '', false, now() + e
-             from unnest(array[interval '1 hour', interval '-1 hour']) as e;
+                 payload, payload_len, payload_sha256, truncated, state, lease_until, expires_at)
+             select 'acme', 'json_syntax', '', now(), 'k', 'r', '', 0, '', false, state, now() + lease, now() + e
+             from (values ('parked', null::interval, interval '1 hour'), ('parked', null, '-1 hour'),
+                 -- Somebody sends it again just now; somebody else did, and died.
+                 ('redriving', '1 minute', '-1 hour'), ('redriving', '-1 minute', '-1 hour')) as l (state, lease, e);
              insert into telemetry.ingest_nonces (ts, slot, tenant_id, key_id, nonce, body_sha256, outcomes)
              select t, (t / 300) % 8, 'acme', 'k', 'n', '', '{}'
              from unnest(array[extract(epoch from now())::bigint - 600, extract(epoch from now())::bigint - 1900]) as t",
@@ -78,9 +80,41 @@ async fn ids_nonces_and_dead_letters_go_when_their_time_is_over_and_not_before()
         .await
         .unwrap();
     let (_, _, ids, letters, slots) = retain(&evening).await;
-    assert_eq!((ids, letters, slots), (1, 1, 1));
+    assert_eq!((ids, letters, slots), (1, 2, 1));
+    assert_eq!(evening.count("select count(*) from telemetry.events_dlq").await, 2);
     assert_eq!(evening.count("select count(*) from telemetry.ingest_nonces").await, 1);
     assert_eq!(evening.count("select count(*) from telemetry.event_ids").await, 2);
+    // The floor is the newest second that was let go, no time of day.
+    let floors = "select extract(epoch from now())::bigint - max(ts) from telemetry.ingest_nonce_floors having count(*) = 1";
+    assert!((1_900..1_910).contains(&evening.count(floors).await));
+}
+
+#[tokio::test]
+async fn a_dead_letter_is_kept_for_thirty_days_from_the_day_it_was_refused() {
+    let evening = Evening::of(0).await;
+    let owner = evening.db.owner().await;
+    owner
+        .batch_execute(
+            "insert into telemetry.events_dlq (tenant_id, reason, reason_detail, received_at, source_key_id, request_id,
+                 payload, payload_len, payload_sha256, truncated)
+             values ('acme', 'json_syntax', '', now(), 'k', 'r', '', 0, '', false)",
+        )
+        .await
+        .unwrap();
+    for (days, letters) in [(29, 0), (31, 1)] {
+        // As if it had been refused so many days ago.
+        let aged = "update telemetry.events_dlq set expires_at = expires_at - make_interval(days => $1)";
+        owner.execute(aged, &[&days]).await.unwrap();
+        assert_eq!(retain(&evening).await.3, letters, "{days} days old");
+        owner
+            .execute(
+                "update telemetry.events_dlq set expires_at = expires_at + make_interval(days => $1)",
+                &[&days],
+            )
+            .await
+            .unwrap();
+    }
+    assert_eq!(evening.count("select count(*) from telemetry.events_dlq").await, 0);
 }
 
 #[tokio::test]

@@ -64,6 +64,8 @@ const RULES: &[Rule] = &[
                 -- It only takes away: bills are for who answers for them.
                 and not (p.polname like '%_answerable' and not p.polpermissive
                     and p.polrelid::regclass::text like 'app.billing_%')
+                -- So it does of letters, whose payloads are a sender's own text.
+                and not (p.polname = 'events_dlq_answerable' and not p.polpermissive)
                 -- It takes away: of a tenant's people only owners read the audit log.
                 and not (p.polname = 'log_owners_only' and not p.polpermissive)
                 and not (
@@ -151,6 +153,11 @@ const RULES: &[Rule] = &[
                     ('app.ops_metering_seed_daily(text)', 'seatpilot_billing'),
                     ('app.billing_close_month(text,text,text)', 'seatpilot_billing'),
                     ('telemetry.rebuild_mv(text)', 'seatpilot_rollup'),
+                    -- one tenant, by the claim; for admins, owners and operators
+                    ('telemetry.dlq_claim(text,uuid[],uuid)', 'seatpilot_redrive'),
+                    ('telemetry.dlq_settle(text,text,inet,text,uuid,uuid[],uuid[],text[],timestamp with time zone[],text[],uuid[],text[],text[],text[])', 'seatpilot_redrive'),
+                    ('telemetry.dlq_standing(text,uuid[],uuid[],text[],timestamp with time zone[],text[],uuid[],text[])', 'seatpilot_redrive'),
+                    ('telemetry.dlq_discard(text,text,inet,text,uuid[],text)', 'seatpilot_redrive'),
                     ('telemetry.retain(integer,integer)', 'seatpilot_retention'))",
         planted: &[
             "create function ops.later() returns int language sql security definer as 'select 1'",
@@ -161,7 +168,7 @@ const RULES: &[Rule] = &[
         says: "services and people own nothing, are in no role but on the list, and are bound by row level security",
         broken_by: "with r as (
                 select *, rolname in ('seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention', 'seatpilot_audit',
-                    'seatpilot_billing') as owns
+                    'seatpilot_billing', 'seatpilot_redrive') as owns
                 from pg_roles where rolname like 'seatpilot\\_%' or rolname in ('anon', 'authenticated')
             )
             select r.rolname || ' may too much' from r

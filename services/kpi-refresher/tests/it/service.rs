@@ -142,7 +142,7 @@ async fn what_waits_and_what_ages_is_shown_once_it_was_looked_at() {
         let age = series(&service, &of(family)).await.expect("the gauge is there");
         assert!((days * day..days * day + 60.0).contains(&age), "{family}: {age}");
     }
-    evening.run("update telemetry.events_dlq set state = 'discarded'").await;
+    evening.run("update telemetry.events_dlq set state = 'discarded', discard_reason = 'a test'").await;
     until("nothing waits", async || series(&service, &rows).await == Some(0.0)).await;
 }
 
