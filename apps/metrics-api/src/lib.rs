@@ -54,6 +54,7 @@ pub fn serve(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server,
             let readiness = Readiness::starting(seatpilot_runtime::StoreKind::Postgres);
             tenants::follow(
                 database,
+                config.service.deployment,
                 Arc::clone(&metrics),
                 readiness.clone(),
                 clock.clone(),

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{Clock, ConfigFaults, DatabaseConfig, Readiness, Shutdown, variable};
+use seatpilot_runtime::{Clock, ConfigFaults, DatabaseConfig, Deployment, Readiness, Shutdown, variable};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 use crate::SERVICE;
@@ -20,6 +20,7 @@ const AGAIN: Duration = Duration::from_secs(1);
 /// `readiness` says so.
 pub(crate) fn follow(
     database: DatabaseConfig,
+    deployment: Deployment,
     metrics: Arc<Metrics>,
     readiness: Readiness,
     clock: Clock,
@@ -32,6 +33,7 @@ pub(crate) fn follow(
         writes: Writes::Nothing,
         maps: Maps::NotKept,
         pool_size: 1,
+        deployment,
         readiness,
         clock,
     })

@@ -12,7 +12,7 @@ use actix_service::{IntoServiceFactory as _, ServiceFactoryExt as _, fn_service,
 use actix_web::{App, dev::AppConfig, middleware::from_fn, web::Data};
 use seatpilot_metrics_api::{Metrics, SpanReading};
 use seatpilot_runtime::{
-    Clock, Readiness, ServiceConfig, Shutdown,
+    Clock, Failure, Readiness, ServiceConfig, Shutdown,
     traces::{Exporter, Tracer},
 };
 
@@ -197,8 +197,9 @@ impl Server {
     /// way has 8 s to end.
     ///
     /// # Errors
-    /// The server ended by itself.
-    pub async fn run(mut self) -> io::Result<()> {
+    /// The server ended by itself; or the store turned out to be one that this process must not use: what is under way is
+    /// not waited for then, for none of it may be answered.
+    pub async fn run(mut self) -> Result<(), Failure> {
         let traces = self.traces.take();
         let ended = self.serve().await;
         // Whoever traces wants the last requests above all.
@@ -208,24 +209,25 @@ impl Server {
         ended
     }
 
-    async fn serve(self) -> io::Result<()> {
+    async fn serve(self) -> Result<(), Failure> {
         let Self { inner, address, shutdown, readiness, drain, traces: _ } = self;
         tracing::info!(%address, "listening");
         let handle = inner.handle();
         tokio::pin!(inner);
         tokio::select! {
-            ended = &mut inner => return ended,
+            ended = &mut inner => return Ok(ended?),
+            faults = readiness.refused() => return Err(faults.into()),
             () = shutdown.begun() => {}
         }
         tracing::info!(drain_ms = u64::try_from(drain.as_millis()).unwrap_or(u64::MAX), "draining");
         readiness.drain();
         tokio::select! {
-            ended = &mut inner => return ended,
+            ended = &mut inner => return Ok(ended?),
             () = tokio::time::sleep(drain) => {}
         }
         let ((), ended) = tokio::join!(handle.stop(true), inner);
         tracing::info!("drained");
-        ended
+        Ok(ended?)
     }
 }
 

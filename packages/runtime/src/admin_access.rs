@@ -3,12 +3,10 @@
 
 use std::net::IpAddr;
 
-use crate::{Deployment, environment::Environment, secret::SecretString, variable};
+use crate::{Deployment, environment::Environment, guessable, secret::SecretString, variable};
 
 /// Fewest bytes of the secret in production: what HS256 asks for (RFC 7518, 3.2).
 const JWT_SECRET_BYTES_MIN: usize = 32;
-/// The secret of every Supabase that runs on a laptop: printed in its manual.
-const JWT_SECRET_OF_THE_MANUAL: &str = "super-secret-jwt-token-with-at-least-32-characters-long";
 
 /// What verifies administrators' tokens.
 #[derive(Debug, Clone)]
@@ -42,11 +40,11 @@ impl AdminAccess {
             }
             (Some(secret), None) => {
                 let text = secret.expose_secret();
-                let weak = text.len() < JWT_SECRET_BYTES_MIN || text == JWT_SECRET_OF_THE_MANUAL;
+                let weak = text.len() < JWT_SECRET_BYTES_MIN || guessable::is_guessable(text.as_bytes());
                 if deployment == Deployment::Production && weak {
                     env.fault(
                         &variable::SUPABASE_JWT_SECRET,
-                        "must have 32 bytes or more in production, and not be the one of Supabase's manual",
+                        "must have 32 bytes or more in production, and not be one of a manual or an example",
                     );
                 }
                 Self::Secret(secret)
@@ -107,7 +105,7 @@ mod tests {
     #[test]
     fn production_refuses_a_secret_that_can_be_guessed() {
         let production = ("SEATPILOT_ENV", "production");
-        for weak in ["short", JWT_SECRET_OF_THE_MANUAL] {
+        for weak in ["short", "super-secret-jwt-token-with-at-least-32-characters-long"] {
             assert_eq!(
                 read(&[production, ("SUPABASE_JWT_SECRET", weak)]).unwrap_err(),
                 ["SUPABASE_JWT_SECRET"]

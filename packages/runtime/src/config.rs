@@ -10,6 +10,7 @@ use seatpilot_domain_model::TenantId;
 
 use crate::{
     environment::Environment,
+    guessable,
     logging::LogConfig,
     secret::{SecretBytes, SecretString},
     traces::TraceConfig,
@@ -104,10 +105,10 @@ pub struct HmacTenantSecret {
 }
 
 /// `HMAC_TENANT_SECRET`, `tenant:key_id:base64`.
-pub fn hmac_tenant_secret(env: &mut Environment) -> Option<HmacTenantSecret> {
+pub fn hmac_tenant_secret(env: &mut Environment, deployment: Deployment) -> Option<HmacTenantSecret> {
     let expected = "tenant:key_id:base64, with a key id of 8 to 64 of A-Z a-z 0-9 _ - \
                     and a secret of 16 bytes or more in padded base64";
-    env.parsed(&variable::HMAC_TENANT_SECRET, expected, |text| {
+    let key = env.parsed(&variable::HMAC_TENANT_SECRET, expected, |text| {
         let mut parts = text.splitn(3, ':');
         let tenant = parts.next()?.parse().ok()?;
         let key_id = parts.next()?;
@@ -121,7 +122,12 @@ pub fn hmac_tenant_secret(env: &mut Environment) -> Option<HmacTenantSecret> {
             key_id: key_id.to_owned(),
             secret,
         })
-    })
+    });
+    let is_weak = key.as_ref().is_some_and(|key| guessable::is_guessable(key.secret.expose_secret()));
+    if deployment == Deployment::Production && is_weak {
+        env.fault(&variable::HMAC_TENANT_SECRET, guessable::EXPECTED);
+    }
+    key
 }
 
 /// `METRICS_INGEST_KEY`; empty where it is not set, so that a caller which needs one says so itself.
@@ -139,6 +145,10 @@ pub fn metrics_ingest_keys(env: &mut Environment, deployment: Deployment) -> Vec
     });
     if keys.len() > METRICS_KEYS_MAX {
         env.fault(&variable::METRICS_INGEST_KEY, format!("must be {expected}"));
+    }
+    let is_weak = |key: &SecretString| guessable::is_guessable(key.expose_secret().as_bytes());
+    if deployment == Deployment::Production && keys.iter().any(is_weak) {
+        env.fault(&variable::METRICS_INGEST_KEY, guessable::EXPECTED);
     }
     keys
 }

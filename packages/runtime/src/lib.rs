@@ -11,6 +11,7 @@ mod config;
 mod environment;
 mod exit;
 mod fault_points;
+mod guessable;
 mod invocation;
 pub mod logging;
 mod readiness;
@@ -24,8 +25,8 @@ pub use admin_access::AdminAccess;
 pub use at_rest::{AT_REST_KEY_BYTES, AtRest, AtRestKey, PlainSecrets};
 pub use clock::{Clock, ManualClock};
 pub use config::{
-    Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
-    hmac_tenant_secret, metrics_ingest_keys, metrics_tenants,
+    Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret, metrics_ingest_keys,
+    metrics_tenants,
 };
 pub use environment::{ConfigFault, ConfigFaults, Environment};
 pub use exit::{Failure, Process, UsageError, main_exit, run_service};

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use crate::environment::ConfigFaults;
+
 /// What answers for the data behind a process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StoreKind {
@@ -85,18 +87,27 @@ impl ReadinessState {
 pub struct Readiness {
     store: StoreKind,
     state: Arc<watch::Sender<ReadinessState>>,
+    refusal: Arc<watch::Sender<Option<ConfigFaults>>>,
 }
 
 impl Readiness {
     /// A process that waits for its first contact with a store.
     pub fn starting(store: StoreKind) -> Self {
-        Self { store, state: Arc::new(watch::Sender::new(ReadinessState::Starting)) }
+        Self::of(store, ReadinessState::Starting)
     }
 
     /// A process that needs no store.
     pub fn without_store() -> Self {
-        let ready = ReadinessState::Ready { schema_version: None };
-        Self { store: StoreKind::None, state: Arc::new(watch::Sender::new(ready)) }
+        Self::without_database(StoreKind::None)
+    }
+
+    /// A process whose store is no database, and is there at once.
+    pub fn without_database(store: StoreKind) -> Self {
+        Self::of(store, ReadinessState::Ready { schema_version: None })
+    }
+
+    fn of(store: StoreKind, state: ReadinessState) -> Self {
+        Self { store, state: Arc::new(watch::Sender::new(state)), refusal: Arc::default() }
     }
 
     /// The store was reached, and its schema is new enough.
@@ -124,6 +135,32 @@ impl Readiness {
             ReadinessState::Draining { .. } => None,
             other => Some(ReadinessState::Draining { schema_version: other.schema_version().cloned() }),
         });
+    }
+
+    /// What the process works with is none that it may work with: it ends, by whoever waits for [`Readiness::refused`].
+    /// The first reason is the one that is said.
+    pub fn refuse(&self, faults: ConfigFaults) {
+        self.refusal.send_if_modified(|known| {
+            let is_first = known.is_none();
+            if is_first {
+                *known = Some(faults);
+            }
+            is_first
+        });
+    }
+
+    /// Waits until the process must not go on, and says why. Safe to drop and to call again.
+    pub async fn refused(&self) -> ConfigFaults {
+        let mut refusal = self.refusal.subscribe();
+        let faults = match refusal.wait_for(Option::is_some).await {
+            Ok(known) => known.clone(),
+            // Only when the sender is gone, and `self` holds it.
+            Err(_) => None,
+        };
+        match faults {
+            Some(faults) => faults,
+            None => std::future::pending().await,
+        }
     }
 
     /// The state now.
@@ -169,6 +206,20 @@ mod tests {
         assert!(readiness.state().takes_work());
         readiness.reached("014");
         assert_eq!(readiness.state().schema_version().map(|version| &**version), Some("014"));
+    }
+
+    #[tokio::test]
+    async fn the_first_refusal_is_seen_by_those_who_wait_and_by_those_who_come_later() {
+        let readiness = Readiness::starting(StoreKind::Postgres);
+        let waiting = tokio::spawn({
+            let readiness = readiness.clone();
+            async move { readiness.refused().await }
+        });
+        let faults = |detail| ConfigFaults::of(&crate::variable::DATABASE_URL, detail);
+        readiness.refuse(faults("first"));
+        readiness.refuse(faults("second"));
+        assert_eq!(waiting.await.unwrap(), faults("first"));
+        assert_eq!(readiness.refused().await, faults("first"));
     }
 
     #[test]

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use seatpilot_runtime::SecretString;
+use seatpilot_runtime::{Deployment, Readiness, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_postgres::{Client, NoTls, config::SslMode};
 
-use crate::Error;
+use crate::{Error, standing};
 
 /// Why a database URL cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -19,11 +19,31 @@ pub enum UrlFault {
         "asks for sslmode=require, which this version does not speak: reach the database over a private network or a TLS tunnel, with sslmode=disable"
     )]
     Tls,
+    /// Everybody knows the password.
+    #[error("has a password that anybody would try first: production asks for another")]
+    GuessablePassword,
 }
+
+/// Shortest password in production, in bytes; a database is seldom asked from outside, but it is all there is.
+const PASSWORD_BYTES_MIN: usize = 8;
+/// Passwords of manuals and examples, ours and Supabase's.
+const PASSWORDS_OF_MANUALS: &[&str] = &[
+    "change-me",
+    "changeme",
+    "password",
+    "postgres",
+    "seatpilot",
+    "supabase",
+    "your-super-secret-and-long-postgres-password",
+];
 
 /// How to reach the database. The password is inside: never printed.
 #[derive(Clone)]
-pub(crate) struct Target(tokio_postgres::Config);
+pub(crate) struct Target {
+    config: tokio_postgres::Config,
+    /// In production: who is told of a database that must not be used.
+    held_to: Option<Readiness>,
+}
 
 impl Target {
     /// Reads a URL.
@@ -39,18 +59,44 @@ impl Target {
             .connect_timeout(Duration::from_secs(1))
             .tcp_user_timeout(Duration::from_secs(3))
             .keepalives_idle(Duration::from_secs(10));
-        Ok(Self(config))
+        Ok(Self { config, held_to: None })
+    }
+
+    /// The same for a process that serves. In production each connection is held to what a database has to be there;
+    /// `readiness` hears of one that is not.
+    pub(crate) fn serving(mut self, deployment: Deployment, readiness: &Readiness) -> Result<Self, UrlFault> {
+        match deployment {
+            Deployment::Development => {}
+            Deployment::Production => {
+                if is_guessable(&self.config) {
+                    return Err(UrlFault::GuessablePassword);
+                }
+                self.held_to = Some(readiness.clone());
+            }
+        }
+        Ok(self)
+    }
+
+    /// Whether a process of ours may use the database of this connection; see [`standing`].
+    ///
+    /// # Errors
+    /// [`Error`] where it may not, or where it could not be asked.
+    pub(crate) async fn vet(&self, client: &Client) -> Result<(), Error> {
+        match &self.held_to {
+            Some(readiness) => standing::demand(client, readiness).await,
+            None => Ok(()),
+        }
     }
 
     pub(crate) fn config(&self) -> &tokio_postgres::Config {
-        &self.0
+        &self.config
     }
 
     /// Opens a connection and a task that drives it. `connect_timeout` bounds the socket only, so the whole
     /// is bounded here: a server that accepts and then says nothing must not hold us.
     pub(crate) async fn open(&self) -> Result<Connection, Error> {
         const OPEN_MAX: Duration = Duration::from_secs(2);
-        let (client, connection) = match tokio::time::timeout(OPEN_MAX, self.0.connect(NoTls)).await {
+        let (client, connection) = match tokio::time::timeout(OPEN_MAX, self.config.connect(NoTls)).await {
             Ok(opened) => opened?,
             Err(_) => return Err(Error::Deadline(OPEN_MAX)),
         };
@@ -61,8 +107,20 @@ impl Target {
             }
             let _ = dead.send(true);
         });
-        Ok(Connection { client, is_dead, driver })
+        let connection = Connection { client, is_dead, driver };
+        self.vet(&connection.client).await?;
+        Ok(connection)
     }
+}
+
+/// Whether the password is none: too short, the user's name, or printed in a manual. A login without one is the server's
+/// business (its own account, a certificate of a tunnel).
+fn is_guessable(config: &tokio_postgres::Config) -> bool {
+    config.get_password().is_some_and(|password| {
+        password.len() < PASSWORD_BYTES_MIN
+            || config.get_user().is_some_and(|user| user.as_bytes() == password)
+            || PASSWORDS_OF_MANUALS.iter().any(|known| known.as_bytes() == password)
+    })
 }
 
 /// A connection; dropped, it is closed.

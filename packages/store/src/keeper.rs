@@ -10,7 +10,7 @@ use seatpilot_runtime::ReadinessState;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::{Error, Inner, MIN_SCHEMA_VERSION, connection::Target};
+use crate::{Error, Inner, MIN_SCHEMA_VERSION, connection::Target, standing::is_patched};
 
 /// How often the connection is tried while nothing is heard.
 const PING_EVERY: Duration = Duration::from_secs(2);
@@ -83,6 +83,8 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
             }
         }
     }));
+    // Before the schema: whoever has to mend both should read of this first.
+    target.vet(&client).await?;
     let version = schema_version(&client).await?;
     if version.as_str() < MIN_SCHEMA_VERSION {
         return Err(Error::Corrupt(format!(
@@ -136,6 +138,8 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
         let moved = inner.hear(&kinds);
         if moved || owed || looked.elapsed() >= LOOK_EVERY {
             looked = tokio::time::Instant::now();
+            // A server's settings can change under a connection.
+            target.vet(&client).await?;
             // A full pool is no lost contact: the look is owed, not the readiness of everybody.
             owed = inner
                 .look_around()
@@ -164,37 +168,11 @@ async fn schema_version(client: &Client) -> Result<String, Error> {
     Ok(row.try_get::<_, Option<String>>(0)?.unwrap_or_default())
 }
 
-/// Whether a server, by its `server_version_num`, has the fixes of August 2025 (CVE-2025-8713 among them).
-fn is_patched(server_version_num: u32) -> bool {
-    match server_version_num / 10_000 {
-        ..15 => false,
-        15 => server_version_num >= 150_014,
-        16 => server_version_num >= 160_010,
-        17 => server_version_num >= 170_006,
-        18.. => true,
-    }
-}
-
 /// Stops with its owner.
 struct Driver(JoinHandle<()>);
 
 impl Drop for Driver {
     fn drop(&mut self) {
         self.0.abort();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_server_without_the_fixes_of_its_line_is_named() {
-        for good in [150_014, 150_018, 160_010, 170_006, 170_010, 180_000] {
-            assert!(is_patched(good), "{good}");
-        }
-        for bad in [0, 140_020, 150_013, 160_009, 170_005] {
-            assert!(!is_patched(bad), "{bad}");
-        }
     }
 }

@@ -25,6 +25,7 @@ mod quotas;
 mod reader;
 mod rest;
 mod sessions;
+mod standing;
 mod wait_trace;
 mod writer;
 
@@ -38,7 +39,7 @@ use seatpilot_domain_model::{
     TenantId, TokenHash, VenueId,
 };
 use seatpilot_metrics_api::{Metrics, StoreKind};
-use seatpilot_runtime::{Clock, Readiness, SecretString};
+use seatpilot_runtime::{Clock, Deployment, Readiness, SecretString};
 use seatpilot_venue_graph::Graph;
 use tokio::runtime::Handle;
 
@@ -100,6 +101,8 @@ pub struct StoreSettings {
     pub maps: Maps,
     /// Connections of the reading pool.
     pub pool_size: usize,
+    /// Where the process runs: production refuses some databases, by `readiness`.
+    pub deployment: Deployment,
     /// Moved as contact is made and lost.
     pub readiness: Readiness,
     /// The time.
@@ -154,7 +157,8 @@ impl Store {
     /// # Errors
     /// [`UrlFault`] where the URL cannot be used; a database that does not answer is none.
     pub fn open(settings: StoreSettings) -> Result<Self, UrlFault> {
-        let target = Target::parse(&settings.url, &settings.application_name)?;
+        let target = Target::parse(&settings.url, &settings.application_name)?
+            .serving(settings.deployment, &settings.readiness)?;
         let reader = Reader::new(&target, settings.pool_size.max(1), settings.readiness.clone())
             .map_err(|_| UrlFault::Malformed)?;
         let people = Reader::new(&target, PEOPLE_POOL_SIZE, settings.readiness.clone())

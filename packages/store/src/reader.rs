@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use deadpool_postgres::{Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
+use deadpool_postgres::{Hook, HookError, Manager, ManagerConfig, Object, Pool, RecyclingMethod, Runtime};
 use futures_util::future::join4;
 use seatpilot_domain_model::{Submission, TenantId};
 use seatpilot_metrics_api::PoolReading;
@@ -36,7 +36,15 @@ impl Reader {
             NoTls,
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
+        let held_to = target.clone();
+        let vet = Hook::async_fn(move |client: &mut deadpool_postgres::ClientWrapper, _| {
+            let held_to = held_to.clone();
+            Box::pin(async move {
+                held_to.vet(client).await.map_err(|error| HookError::message(error.to_string()))
+            })
+        });
         let pool = Pool::builder(manager)
+            .post_create(vet)
             .max_size(size)
             .runtime(Runtime::Tokio1)
             .wait_timeout(Some(WAIT_MAX))

@@ -57,6 +57,7 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         writes: Writes::CheckIns,
         maps: Maps::Kept,
         pool_size: POOL_SIZE,
+        deployment: config.service.deployment,
         readiness: readiness.clone(),
         clock: clock.clone(),
     })

@@ -49,6 +49,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
         writes: Writes::Nothing,
         maps: Maps::NotKept,
         pool_size: POOL_SIZE,
+        deployment: config.service.deployment,
         readiness: readiness.clone(),
         clock: clock.clone(),
     })

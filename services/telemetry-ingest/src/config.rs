@@ -32,9 +32,9 @@ impl Config {
         let service = ServiceConfig::read(env, Self::DEFAULTS);
         Self {
             admin: AdminAccess::read(env, service.deployment),
+            bootstrap: hmac_tenant_secret(env, service.deployment),
             service,
             database: DatabaseConfig::required(env),
-            bootstrap: hmac_tenant_secret(env),
             rate: rate(env),
         }
     }

@@ -63,6 +63,7 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         writes: Writes::Events,
         maps: Maps::NotKept,
         pool_size: POOL_SIZE,
+        deployment: config.service.deployment,
         readiness: readiness.clone(),
         clock: clock.clone(),
     })

@@ -21,10 +21,11 @@ impl Config {
 
     /// Reads it; faults are kept in the environment.
     pub fn read(env: &mut Environment) -> Self {
+        let service = ServiceConfig::read(env, Self::DEFAULTS);
         Self {
-            service: ServiceConfig::read(env, Self::DEFAULTS),
+            bootstrap: hmac_tenant_secret(env, service.deployment),
+            service,
             database: DatabaseConfig::required(env),
-            bootstrap: hmac_tenant_secret(env),
         }
     }
 }

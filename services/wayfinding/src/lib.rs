@@ -71,6 +71,7 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
         writes: Writes::Arrivals,
         maps: Maps::Kept,
         pool_size: POOL_SIZE,
+        deployment: config.service.deployment,
         readiness: readiness.clone(),
         clock: clock.clone(),
     })

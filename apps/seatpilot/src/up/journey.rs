@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use reqwest::StatusCode;
 use seatpilot_domain_model::{EventId, TenantId, VenueId, View};
-use seatpilot_runtime::{Readiness, SecretString, StoreKind};
+use seatpilot_runtime::{Deployment, Readiness, SecretString, StoreKind};
 use seatpilot_store::{
     Maps, Refreshed, Store, StoreSettings, Writes,
     admin::{Admin, CheckinKpi, DeadLetterRow, DoorToSeatKpi},
@@ -267,6 +267,8 @@ async fn refresh(stage: &Stage<'_>) -> Result<(), Failure> {
         writes: Writes::Nothing,
         maps: Maps::NotKept,
         pool_size: 1,
+        // A command of the operator's: what its services are held to, they ask themselves.
+        deployment: Deployment::Development,
         readiness: Readiness::starting(StoreKind::Postgres),
         clock: stage.doors.clock.clone(),
     })

@@ -26,7 +26,7 @@ pub(crate) struct Running {
     pub(crate) url: String,
     pub(crate) shutdown: Shutdown,
     pub(crate) readiness: Readiness,
-    pub(crate) served: JoinHandle<std::io::Result<()>>,
+    pub(crate) served: JoinHandle<Result<(), seatpilot_runtime::Failure>>,
 }
 
 #[derive(Deserialize)]

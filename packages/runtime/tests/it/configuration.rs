@@ -95,7 +95,7 @@ fn no_fault_and_no_debug_shows_a_secret() {
     let faults = env
         .read(|env| {
             DatabaseConfig::required(env);
-            hmac_tenant_secret(env);
+            hmac_tenant_secret(env, Deployment::Development);
             metrics_ingest_keys(env, Deployment::Development)
         })
         .unwrap_err();
@@ -151,7 +151,10 @@ fn numbers_are_digits_inside_their_range() {
 
 #[test]
 fn a_bootstrap_key_has_tenant_key_id_and_16_bytes() {
-    let read = |text: &str| Environment::of([("HMAC_TENANT_SECRET", text)]).read(hmac_tenant_secret);
+    let read = |text: &str| {
+        Environment::of([("HMAC_TENANT_SECRET", text)])
+            .read(|env| hmac_tenant_secret(env, Deployment::Development))
+    };
     let key = read("demo:key_demo-1:c2l4dGVlbi1ieXRlcy1vaw==").unwrap().unwrap();
     assert_eq!((key.tenant.as_str(), key.key_id.as_str()), ("demo", "key_demo-1"));
     assert_eq!(key.secret.expose_secret(), b"sixteen-bytes-ok");

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use seatpilot_domain_model::{Channel, CheckIn, TicketCode};
-use seatpilot_runtime::{Clock, Readiness, SecretString, StoreKind};
+use seatpilot_runtime::{Clock, Deployment, Readiness, SecretString, StoreKind};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 use uuid::Uuid;
 
@@ -40,6 +40,7 @@ impl Evening {
                 Maps::Kept
             },
             pool_size: 2,
+            deployment: Deployment::Development,
             readiness: readiness.clone(),
             clock: Clock::system(),
         })

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, os::unix::fs::PermissionsExt, path::PathBuf, ti
 
 use seatpilot_domain_model::DeviceScope;
 use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions};
-use seatpilot_runtime::{Clock, Readiness, SecretString, StoreKind};
+use seatpilot_runtime::{Clock, Deployment, Readiness, SecretString, StoreKind};
 use seatpilot_store::{
     Maps, Store, StoreSettings, Writes,
     admin::{Admin, MIGRATIONS, SERVICE_ROLES},
@@ -91,6 +91,7 @@ async fn migrate_and_keep_house(cluster: &Cluster, owner: &str, on: &str) {
         writes: Writes::CheckIns,
         maps: Maps::Kept,
         pool_size: 1,
+        deployment: Deployment::Development,
         readiness: readiness.clone(),
         clock: Clock::system(),
     })

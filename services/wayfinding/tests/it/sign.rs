@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::SignedDuration;
 use seatpilot_domain_model::{Channel, CheckIn, ScanAnswer, TicketCode};
-use seatpilot_runtime::{Clock, Environment, Readiness, SecretString, Shutdown, StoreKind};
+use seatpilot_runtime::{Clock, Deployment, Environment, Readiness, SecretString, Shutdown, StoreKind};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 use seatpilot_testkit::Evening;
 use seatpilot_wayfinding::{Config, bind};
@@ -52,6 +52,7 @@ impl Sign {
             writes: Writes::CheckIns,
             maps: Maps::NotKept,
             pool_size: 1,
+            deployment: Deployment::Development,
             readiness,
             clock: Clock::system(),
         })
