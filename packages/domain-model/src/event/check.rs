@@ -79,13 +79,15 @@ fn event(value: &Value<'_>, tenant: &TenantId, now: Timestamp) -> Result<Event, 
     }
     let envelope = Envelope::read(&value.members)?;
     if envelope.tenant.as_ref().is_some_and(|named| named != tenant) {
-        let detail = "/tenant_id: must be the tenant of the key, or absent".to_owned();
+        let detail = format!("/{}: must be the tenant of the key, or absent", envelope.names.tenant);
         return Err(Rejection { reason: RejectReason::TenantMismatch, detail });
     }
     let age = now.duration_since(envelope.occurred_at);
     if age > OCCURRED_BEFORE_MAX || age < -OCCURRED_AFTER_MAX {
-        let detail =
-            "/occurred_at: must be at most 7 days before and 5 minutes after the server's time".to_owned();
+        let detail = format!(
+            "/{}: must be at most 7 days before and 5 minutes after the server's time",
+            envelope.names.occurred_at
+        );
         return Err(Rejection { reason: RejectReason::TsOutOfRange, detail });
     }
     Ok(Event {

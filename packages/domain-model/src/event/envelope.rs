@@ -1,6 +1,8 @@
 //! The members that every event has, from slices of the sender's text to typed values.
 //!
-//! The hand-written twin of `schemas/envelope.schema.json`.
+//! The hand-written twin of `schemas/envelope.schema.json`, and of CloudEvents 1.0 in JSON, which calls the same members by
+//! other names and has more of them. Which of the two an event is, it says itself, by `specversion`: the content type is
+//! not signed, and whoever changed it on the way must not change what is stored.
 
 use std::str::FromStr;
 
@@ -22,6 +24,8 @@ pub(super) struct Envelope {
     pub(super) session_id: Option<Uuid>,
     pub(super) channel: Option<Channel>,
     pub(super) tenant: Option<TenantId>,
+    /// How its sender calls them.
+    pub(super) names: &'static Names,
 }
 
 impl Envelope {
@@ -33,10 +37,14 @@ impl Envelope {
     /// # Errors
     /// The first member that breaks the schema of the envelope or, last of all, of the type.
     pub(super) fn read(members: &[Member<'_>]) -> Result<Self, Rejection> {
+        let names: &'static Names = match lone(members, "specversion") {
+            None => &SEATPILOT,
+            Some(_) => &CLOUD_EVENTS,
+        };
         let mut slots = Slots::default();
         let mut stranger = false;
         for member in members {
-            match slots.of(&member.key) {
+            match slots.of(&member.key, names) {
                 Some(slot) => *slot = Some(member.raw),
                 None => stranger = true,
             }
@@ -47,24 +55,29 @@ impl Envelope {
             reason: RejectReason::SchemaUnknownType,
             detail: "/type: must be a type that has a schema".to_owned(),
         })?;
-        if stranger {
-            return Err(violation("", "must have no members beside data but those of the envelope"));
+        match names.form {
+            Form::SeatPilot if stranger => {
+                return Err(violation("", "must have no members beside data but those of the envelope"));
+            }
+            Form::SeatPilot => {}
+            Form::CloudEvents => cloud_event(members)?,
         }
         let id = slots.id.ok_or_else(|| required("id"))?;
-        let occurred_at = slots.occurred_at.ok_or_else(|| required("occurred_at"))?;
-        let venue = slots.venue_id.ok_or_else(|| required("venue_id"))?;
+        let occurred_at = slots.occurred_at.ok_or_else(|| required(names.occurred_at))?;
+        let venue = slots.venue_id.ok_or_else(|| required(names.venue))?;
         let data = slots.data.ok_or_else(|| required("data"))?;
         let envelope = Self {
             kind,
             id: uuid(id).ok_or_else(|| violation("/id", UUID))?,
-            occurred_at: time(occurred_at)?,
-            venue: parsed("/venue_id", venue)?,
+            occurred_at: time(names.occurred_at, occurred_at)?,
+            venue: parsed(names.venue, venue)?,
             session_id: slots
                 .session_id
-                .map(|raw| uuid(raw).ok_or_else(|| violation("/session_id", UUID)))
+                .map(|raw| uuid(raw).ok_or_else(|| violation(&format!("/{}", names.session), UUID)))
                 .transpose()?,
-            channel: slots.channel.map(|raw| parsed("/channel", raw)).transpose()?,
-            tenant: slots.tenant_id.map(|raw| parsed("/tenant_id", raw)).transpose()?,
+            channel: slots.channel.map(|raw| parsed("channel", raw)).transpose()?,
+            tenant: slots.tenant_id.map(|raw| parsed(names.tenant, raw)).transpose()?,
+            names,
         };
         if !data.starts_with('{') {
             return Err(violation("/data", "must be an object"));
@@ -76,6 +89,74 @@ impl Envelope {
 }
 
 const UUID: &str = "must be a UUID";
+
+/// How an event is written.
+#[derive(Debug, Clone, Copy)]
+enum Form {
+    /// As `schemas/envelope.schema.json` says.
+    SeatPilot,
+    /// CloudEvents 1.0, JSON event format.
+    CloudEvents,
+}
+
+/// What the members are called that have another name in each form.
+pub(super) struct Names {
+    form: Form,
+    pub(super) occurred_at: &'static str,
+    venue: &'static str,
+    session: &'static str,
+    pub(super) tenant: &'static str,
+}
+
+static SEATPILOT: Names = Names {
+    form: Form::SeatPilot,
+    occurred_at: "occurred_at",
+    venue: "venue_id",
+    session: "session_id",
+    tenant: "tenant_id",
+};
+
+/// Extension attributes have lower-case letters and digits only (CloudEvents 1.0, section 3.1.1).
+static CLOUD_EVENTS: Names = Names {
+    form: Form::CloudEvents,
+    occurred_at: "time",
+    venue: "venueid",
+    session: "sessionid",
+    tenant: "tenantid",
+};
+
+/// Longest `source`, in bytes; nobody asks for it again.
+const SOURCE_BYTES_MAX: usize = 2_048;
+
+/// Holds an event to what CloudEvents demand and an event of ours does not have. Attributes that are not asked for are let
+/// be, as their specification wants it.
+fn cloud_event(members: &[Member<'_>]) -> Result<(), Rejection> {
+    let text = |name: &str| lone(members, name).map(|raw| string(raw).unwrap_or_default());
+    if text("specversion").as_deref() != Some("1.0") {
+        return Err(violation("/specversion", "must be 1.0"));
+    }
+    let source = text("source").ok_or_else(|| required("source"))?;
+    if source.is_empty() || source.len() > SOURCE_BYTES_MAX {
+        return Err(violation("/source", &format!("must be a string of 1 to {SOURCE_BYTES_MAX} bytes")));
+    }
+    let json = |kind: &str| {
+        let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        kind == "application/json" || kind == "text/json" || kind.ends_with("+json")
+    };
+    if text("datacontenttype").is_some_and(|kind| !json(&kind)) {
+        return Err(violation("/datacontenttype", "must be JSON"));
+    }
+    for member in members {
+        let attribute = member.key.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        if member.key == "data_base64" {
+            return Err(violation("/data_base64", "must be data, as JSON"));
+        }
+        if member.key.is_empty() || !attribute {
+            return Err(violation("", "must have no attribute but of lower-case letters and digits"));
+        }
+    }
+    Ok(())
+}
 
 #[derive(Default)]
 struct Slots<'a> {
@@ -90,16 +171,16 @@ struct Slots<'a> {
 }
 
 impl<'a> Slots<'a> {
-    fn of(&mut self, key: &str) -> Option<&mut Option<&'a str>> {
+    fn of(&mut self, key: &str, names: &Names) -> Option<&mut Option<&'a str>> {
         Some(match key {
             "id" => &mut self.id,
             "type" => &mut self.kind,
-            "occurred_at" => &mut self.occurred_at,
-            "venue_id" => &mut self.venue_id,
-            "session_id" => &mut self.session_id,
             "channel" => &mut self.channel,
-            "tenant_id" => &mut self.tenant_id,
             "data" => &mut self.data,
+            key if key == names.occurred_at => &mut self.occurred_at,
+            key if key == names.venue => &mut self.venue_id,
+            key if key == names.session => &mut self.session_id,
+            key if key == names.tenant => &mut self.tenant_id,
             _ => return None,
         })
     }
@@ -125,7 +206,7 @@ fn uuid(raw: &str) -> Option<Uuid> {
     string(raw).filter(|text| text.len() == 36).and_then(|text| Uuid::try_parse(&text).ok())
 }
 
-fn time(raw: &str) -> Result<Timestamp, Rejection> {
+fn time(member: &str, raw: &str) -> Result<Timestamp, Rejection> {
     let text = string(raw).unwrap_or_default();
     parse_rfc3339(&text)
         // The last hours of the last year that four digits can write are times, if none that can be kept:
@@ -134,12 +215,13 @@ fn time(raw: &str) -> Result<Timestamp, Rejection> {
             let rest = text.strip_prefix("9999-12-3").ok_or(rule)?;
             parse_rfc3339(&format!("9998-12-3{rest}")).map(|_| Timestamp::MAX)
         })
-        .map_err(|rule| violation("/occurred_at", &rule.to_string()))
+        .map_err(|rule| violation(&format!("/{member}"), &rule.to_string()))
 }
 
-fn parsed<T: FromStr<Err: std::fmt::Display>>(pointer: &str, raw: &str) -> Result<T, Rejection> {
-    let text = string(raw).ok_or_else(|| violation(pointer, "must be a string"))?;
-    text.parse().map_err(|rule: T::Err| violation(pointer, &rule.to_string()))
+fn parsed<T: FromStr<Err: std::fmt::Display>>(member: &str, raw: &str) -> Result<T, Rejection> {
+    let at = |rule: &str| violation(&format!("/{member}"), rule);
+    let text = string(raw).ok_or_else(|| at("must be a string"))?;
+    text.parse().map_err(|rule: T::Err| at(&rule.to_string()))
 }
 
 fn required(member: &str) -> Rejection {

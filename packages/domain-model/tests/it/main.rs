@@ -3,6 +3,7 @@
 #![expect(clippy::expect_used, reason = "a test that fails, fails")]
 
 mod batches;
+mod cloud_events;
 mod fixtures;
 mod schemas;
 
