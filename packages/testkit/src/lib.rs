@@ -9,6 +9,7 @@
 //! - [`Effort::of_run`] says whether a run can afford the numbers that a guarantee is published with.
 //! - [`Wire`] is a line between two of them, to be slowed, stalled and cut after so many bytes.
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
+//! - [`PostgRest`] is a strict stand-in for Supabase's REST interface, over a test's database.
 //!
 //! It may panic: a test that cannot have its database has failed.
 
@@ -24,6 +25,7 @@ mod dice;
 mod effort;
 mod evening;
 mod fake_clock;
+mod postgrest;
 mod server;
 mod template;
 mod test_db;
@@ -37,6 +39,7 @@ pub use dice::Dice;
 pub use effort::Effort;
 pub use evening::Evening;
 pub use fake_clock::FakeClock;
+pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
 pub use server::{
     connect, guarded_cluster, own_cluster, own_cluster_with, settings as server_settings, tools_folder,
