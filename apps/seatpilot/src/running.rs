@@ -3,14 +3,16 @@
 //! A data directory named on the command line, with a `state.json` in it, comes first; then `DATABASE_URL`
 //! (or `SUPABASE_DB_URL`), as for `up`; then the default data directory.
 
+use std::path::Path;
+
 use seatpilot_domain_model::TenantId;
-use seatpilot_runtime::{DatabaseConfig, Environment, SecretString};
+use seatpilot_runtime::{AtRest, DatabaseConfig, Deployment, Environment, PlainSecrets, SecretString};
 use seatpilot_store::admin::{Admin, AdminError, MIGRATIONS};
 
 use crate::{
     failure::Failure,
     global::{DEFAULT_TENANT, Global},
-    state::State,
+    state::{AT_REST_FILE, State},
 };
 
 /// A database, and what `up` left about it.
@@ -22,6 +24,8 @@ pub struct Running {
     pub state: Option<State>,
     /// Which tenant to work on.
     pub tenant: TenantId,
+    /// What seals and opens secrets: the key file of the environment, else the one in the data directory of `up`.
+    pub at_rest: AtRest,
 }
 
 impl Running {
@@ -33,17 +37,48 @@ impl Running {
         let state = State::read(&global.data_dir())?;
         let explicit = global.data_dir.is_some() && state.is_some();
         let from_environment = if explicit { None } else { database_of(Environment::process())? };
+        let at_rest = Environment::process().read(|env| {
+            let deployment = Deployment::read(env);
+            AtRest::optional(env, deployment)
+        })?;
         match (from_environment, state) {
             (Some(database_url), _) => {
-                Ok(Self { database_url, tenant: tenant_of(global, None)?, state: None })
+                Ok(Self { database_url, tenant: tenant_of(global, None)?, state: None, at_rest })
             }
             (None, Some(state)) => Ok(Self {
                 database_url: SecretString::from(state.database_url.as_str()),
                 tenant: tenant_of(global, Some(&state))?,
+                at_rest: if at_rest.keys.is_empty() { at_rest_of(&global.data_dir())? } else { at_rest },
                 state: Some(state),
             }),
             (None, None) => Err(not_running(global)),
         }
+    }
+
+    /// Whether a secret may be written to this database as things are.
+    ///
+    /// # Errors
+    /// In production without a key file (exit 64): it would be refused by every service.
+    pub fn may_write_secrets(&self) -> Result<(), Failure> {
+        match self.at_rest.plain {
+            PlainSecrets::Read => Ok(()),
+            PlainSecrets::Refused => self.needs_a_key_file(),
+        }
+    }
+
+    /// For what only a key file can do.
+    ///
+    /// # Errors
+    /// Without one (exit 64).
+    pub fn needs_a_key_file(&self) -> Result<(), Failure> {
+        if self.at_rest.keys.is_empty() {
+            return Err(Failure::Configuration(vec![
+                "SEATPILOT_SECRETS_KEY_FILE: is required here: it names the file with the keys that seal secrets, as \
+                 the services have it"
+                    .to_owned(),
+            ]));
+        }
+        Ok(())
     }
 
     /// Opens the operator's door, whatever the schema.
@@ -52,7 +87,9 @@ impl Running {
     /// `not running: start it with …` where the database of a `state.json` does not answer; for `DATABASE_URL`
     /// why it does not, without the URL, which holds a password.
     pub async fn open(&self, global: &Global) -> Result<Admin, Failure> {
-        let admin = Admin::connect(&self.database_url).await.map(|admin| admin.acting_as(&account()));
+        let admin = Admin::connect(&self.database_url)
+            .await
+            .map(|admin| admin.acting_as(&account()).sealing_with(&self.at_rest));
         admin.map_err(|error| match (error, &self.state) {
             (AdminError::Url(fault), None) => Failure::Configuration(vec![format!("DATABASE_URL {fault}")]),
             (_, Some(_)) => not_running(global),
@@ -73,6 +110,16 @@ impl Running {
             _ => Err(Failure::new("the database has an older schema: run `seatpilot migrate` first")),
         }
     }
+}
+
+/// The key file that `up` keeps in its data directory, if it does.
+fn at_rest_of(data_dir: &Path) -> Result<AtRest, Failure> {
+    let path = data_dir.join(AT_REST_FILE);
+    if !path.exists() {
+        return Ok(AtRest::unsealed());
+    }
+    AtRest::of_file(&path)
+        .map_err(|reason| Failure::Configuration(vec![format!("{}: a file that {reason}", path.display())]))
 }
 
 /// The database that the environment names, if it names one.

@@ -10,6 +10,8 @@ use crate::failure::Failure;
 
 /// The file's name inside the data directory.
 pub const STATE_FILE: &str = "state.json";
+/// The key file beside it, with which `up` seals the secrets of its private database.
+pub const AT_REST_FILE: &str = "at-rest.keys";
 
 /// Largest file that is read, in bytes: the real one has about two thousand.
 const STATE_BYTES_MAX: u64 = 1 << 20;

@@ -10,7 +10,7 @@ use prometheus::{Registry, TextEncoder};
 use seatpilot_domain_model::TenantId;
 
 use crate::{
-    ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KpiMetrics, OTHER, PoolReading,
+    ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KeyMetrics, KpiMetrics, OTHER, PoolReading,
     RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, UsageMetrics, WriterMetrics,
     families,
     store::{PoolCollector, StoreInfo, WriterFamilies},
@@ -32,6 +32,7 @@ pub struct Metrics {
     checkin: OnceLock<Arc<CheckinMetrics>>,
     arrivals: OnceLock<Arc<ArrivalMetrics>>,
     ingest: OnceLock<Arc<IngestMetrics>>,
+    keys: OnceLock<Arc<KeyMetrics>>,
     kpi: OnceLock<Arc<KpiMetrics>>,
     refresher: OnceLock<Arc<RefresherMetrics>>,
     usage: OnceLock<Arc<UsageMetrics>>,
@@ -66,6 +67,7 @@ impl Metrics {
             checkin: OnceLock::new(),
             arrivals: OnceLock::new(),
             ingest: OnceLock::new(),
+            keys: OnceLock::new(),
             kpi: OnceLock::new(),
             refresher: OnceLock::new(),
             usage: OnceLock::new(),
@@ -132,6 +134,11 @@ impl Metrics {
     /// Telemetry events by outcome.
     pub fn ingest(&self) -> Arc<IngestMetrics> {
         self.group(&self.ingest, |tenants| IngestMetrics::register(&self.registry, tenants))
+    }
+
+    /// Signing keys that cannot be used.
+    pub fn keys(&self) -> Arc<KeyMetrics> {
+        self.group(&self.keys, |_| KeyMetrics::register(&self.registry))
     }
 
     /// How far the KPI views are behind.

@@ -83,6 +83,10 @@ declare! {
     /// those that are not revoked, at the refresher's last look; 0 without any.
     KEY_AGE_SECONDS = Gauge "seatpilot_key_age_seconds" ["tenant"];
 
+    /// Look-ups of a signing key whose secret in the database could not be opened, and which was refused as if it were
+    /// unknown: sealed with a key that this process was not given, changed, or not sealed in production.
+    KEYS_UNREADABLE_TOTAL = Counter "seatpilot_keys_unreadable_total" [];
+
     /// Units of a metered feature that the tenant used this month, at the refresher's last count.
     BILLING_USED_UNITS = Gauge "seatpilot_billing_used_units" ["tenant", "feature"];
 

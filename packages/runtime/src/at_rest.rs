@@ -234,6 +234,9 @@ mod tests {
         assert!(read(Deployment::Development).unwrap().keys.is_empty());
         let nowhere = Environment::of([("SEATPILOT_SECRETS_KEY_FILE", "/nowhere/keys")]);
         let why = nowhere.read(|env| AtRest::read(env, Deployment::Production)).unwrap_err().to_string();
-        assert_eq!(why, "SEATPILOT_SECRETS_KEY_FILE: names a file that cannot be opened (entity not found) (/nowhere/keys)");
+        assert_eq!(
+            why,
+            "SEATPILOT_SECRETS_KEY_FILE: names a file that cannot be opened (entity not found) (/nowhere/keys)"
+        );
     }
 }

@@ -1,2 +1,2 @@
 -- signing_key_by_id
-select tenant_id, scopes, secret, previous_secret, previous_expires_at, revoked from ops.signing_key_by_id($1)
+select tenant_id, scopes, secret, previous_secret, previous_expires_at, sealed_with, revoked from ops.signing_key_by_id($1)

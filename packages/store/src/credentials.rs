@@ -16,7 +16,7 @@ const CREDENTIAL_TTL: Duration = Duration::from_secs(4);
 /// Devices and keys that are remembered; beyond it the least used are looked up again.
 const CREDENTIALS_MAX: u64 = 20_000;
 
-/// A key that signs, with the secrets that verify now.
+/// A key that signs, as it stands in the store.
 #[derive(Debug)]
 pub struct SigningKey {
     /// The id that senders name.
@@ -25,8 +25,10 @@ pub struct SigningKey {
     pub tenant: TenantId,
     /// What it may do.
     pub scopes: KeyScopes,
-    /// Secrets, the current one first; the previous one with the end of its grace.
+    /// Secrets, the current one first; the previous one with the end of its grace. Sealed where `sealed_with` says so.
     pub secrets: Vec<(SecretBytes, Option<Timestamp>)>,
+    /// The name of the at-rest key that sealed the secrets; none where they stand as they were made.
+    pub sealed_with: Option<String>,
     /// Whether it was revoked: then nothing verifies.
     pub revoked: bool,
 }
@@ -76,6 +78,14 @@ impl Credentials {
             device(row, token).map(Arc::new).map_err(Miss::Failed)
         });
         found(looked_up.await)
+    }
+
+    /// Forgets a key, if what is remembered is still this answer: another one is newer.
+    pub(crate) async fn forget_key(&self, stale: &Arc<SigningKey>) {
+        let known = self.keys.get(&stale.key_id).await;
+        if known.is_some_and(|known| Arc::ptr_eq(&known, stale)) {
+            self.keys.invalidate(&stale.key_id).await;
+        }
     }
 
     /// The key of an id, revoked ones included. Unknown ids are not remembered.
@@ -136,6 +146,7 @@ fn signing_key(row: &Row, key_id: &str) -> Result<SigningKey, Error> {
         tenant: word(row.try_get("tenant_id")?)?,
         scopes: words(row, "scopes")?.unwrap_or_default(),
         secrets,
+        sealed_with: row.try_get("sealed_with")?,
         revoked: row.try_get("revoked")?,
     })
 }

@@ -1,73 +1,129 @@
-//! The keys that sign: found by id, with the secrets that verify at this moment. For every service that takes
-//! signed requests.
+//! The keys that sign: found by id, opened, and asked whether a request is theirs. For every service that takes signed
+//! requests.
 //!
 //! [`Store::signing_key`] keeps keys for a few seconds, so that a revocation holds within five; here each one's HMAC schedules
-//! are kept for as long as the store hands out the same key, and the bootstrap key of a single-tenant box is added.
+//! are kept for as long as the store hands out the same key, each with the end of its grace, which is held against the
+//! clock at every request. The bootstrap key of a single-tenant box is added.
 
 use std::{
     collections::HashMap,
     sync::{Arc, PoisonError, RwLock, Weak},
+    time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
 use seatpilot_domain_model::{CountedOnly, KeyScope};
-use seatpilot_runtime::HmacTenantSecret;
-use seatpilot_signing::{Key, KeyRing};
+use seatpilot_metrics_api::KeyMetrics;
+use seatpilot_runtime::{AtRest, HmacTenantSecret, PlainSecrets, SecretBytes};
+use seatpilot_signing::{Key, KeyRing, SignedRequest};
 
-use crate::{Error, SigningKey, Store};
+use crate::{
+    Error, SigningKey, Store,
+    sealing::{Column, Place, SealFault, Sealing},
+};
 
 /// Most keys whose schedules are kept, about 600 bytes each; beyond it all are made anew.
 const SCHEDULES_MAX: usize = 10_000;
+/// An answer of the store that is older is asked for again when a tag does not fit, for the key may just have been
+/// rotated. Whoever sends nothing but bad tags costs ten look-ups a second, less than with ids that nobody has.
+const SURE_FOR: Duration = Duration::from_millis(100);
 
 /// Finds keys.
 pub struct Keys {
     store: Store,
+    sealing: Option<Sealing>,
+    plain: PlainSecrets,
     bootstrap: Option<Arc<SigningKey>>,
+    metrics: Arc<KeyMetrics>,
     schedules: RwLock<HashMap<String, Schedules>>,
 }
 
-/// A key's HMAC schedules, each with the end of its grace, and which answer of the store they were made of. The
-/// weak pointer keeps the address from being used again, not the secret from being wiped.
+/// A secret that can verify, with the end of its grace where it is a previous one.
+type Schedule = (Key, Option<Timestamp>);
+
+/// A key's HMAC schedules, and which answer of the store they were made of. The weak pointer keeps the address from
+/// being used again, not the secret from being wiped.
 struct Schedules {
     of: Weak<SigningKey>,
-    secrets: Arc<[(Key, Option<Timestamp>)]>,
+    /// When that answer was first seen.
+    since: Instant,
+    secrets: Arc<[Schedule]>,
 }
 
 /// A key's id, looked up.
-pub struct Found {
+struct Found {
     /// Verifies nothing where `key` says why.
-    pub ring: KeyRing,
+    ring: KeyRing,
     /// The key, or why there is none that may sign.
-    pub key: Result<Arc<SigningKey>, CountedOnly>,
+    key: Result<Arc<SigningKey>, CountedOnly>,
 }
 
 impl Keys {
     /// Keys of the store, and the bootstrap key of a single-tenant box.
-    pub fn new(store: Store, bootstrap: Option<HmacTenantSecret>) -> Self {
+    pub fn new(
+        store: Store,
+        bootstrap: Option<HmacTenantSecret>,
+        at_rest: &AtRest,
+        metrics: Arc<KeyMetrics>,
+    ) -> Self {
         let bootstrap = bootstrap.map(|given| {
             Arc::new(SigningKey {
                 key_id: given.key_id,
                 tenant: given.tenant,
                 scopes: [KeyScope::Ingest, KeyScope::Arrive].into(),
                 secrets: vec![(given.secret, None)],
+                sealed_with: None,
                 revoked: false,
             })
         });
-        Self { store, bootstrap, schedules: RwLock::default() }
+        let sealing = Sealing::new(&at_rest.keys);
+        Self {
+            store,
+            sealing,
+            plain: at_rest.plain,
+            bootstrap,
+            metrics,
+            schedules: RwLock::default(),
+        }
+    }
+
+    /// The key that signed a request, if one did; else why it is not believed, which is for metrics and log only. Two
+    /// tags are computed whatever was found, so that an unknown key takes as long as a wrong tag.
+    ///
+    /// # Errors
+    /// The store's, where it has to be asked and cannot be.
+    pub async fn verify(
+        &self,
+        key_id: &str,
+        request: &SignedRequest<'_>,
+        now: Timestamp,
+    ) -> Result<Result<Arc<SigningKey>, CountedOnly>, Error> {
+        let found = self.find(key_id, now).await?;
+        let verified = found.ring.verify(request);
+        let key = match found.key {
+            Err(reason) => return Ok(Err(reason)),
+            Ok(key) if verified => return Ok(Ok(key)),
+            Ok(key) => key,
+        };
+        if !self.may_be_stale(&key) {
+            return Ok(Err(CountedOnly::BadSignature));
+        }
+        self.store.forget_signing_key(&key).await;
+        let found = self.find(key_id, now).await?;
+        let verified = found.ring.verify(request);
+        Ok(found.key.and_then(|key| if verified { Ok(key) } else { Err(CountedOnly::BadSignature) }))
     }
 
     /// The key of an id, with its ring as of `now`. The database goes before the environment: whoever revokes the
     /// bootstrap key there means it.
-    ///
-    /// # Errors
-    /// The store's, where it has to be asked and cannot be.
-    pub async fn find(&self, key_id: &str, now: Timestamp) -> Result<Found, Error> {
+    async fn find(&self, key_id: &str, now: Timestamp) -> Result<Found, Error> {
         let named = |key: &&Arc<SigningKey>| key.key_id == key_id;
         let key =
             self.store.signing_key(key_id).await?.or_else(|| self.bootstrap.as_ref().filter(named).cloned());
+        let nobody = |reason| Found { ring: KeyRing::dummy(), key: Err(reason) };
         Ok(match key {
-            None => Found { ring: KeyRing::dummy(), key: Err(CountedOnly::UnknownKey) },
-            Some(key) if key.revoked => Found { ring: KeyRing::dummy(), key: Err(CountedOnly::RevokedKey) },
+            None => nobody(CountedOnly::UnknownKey),
+            Some(key) if key.revoked => nobody(CountedOnly::RevokedKey),
             Some(key) => {
                 let schedules = self.schedules(&key);
                 let mut live = schedules.iter().filter(|(_, until)| until.is_none_or(|until| now < until));
@@ -76,13 +132,26 @@ impl Keys {
                         ring: KeyRing::new(current.clone(), previous.map(|(previous, _)| previous.clone())),
                         key: Ok(key),
                     },
-                    (None, _) => Found { ring: KeyRing::dummy(), key: Err(CountedOnly::RevokedKey) },
+                    // Its secret cannot be opened.
+                    (None, _) => nobody(CountedOnly::UnknownKey),
                 }
             }
         })
     }
 
-    fn schedules(&self, key: &Arc<SigningKey>) -> Arc<[(Key, Option<Timestamp>)]> {
+    /// Whether the database may say something else of this key by now.
+    fn may_be_stale(&self, key: &Arc<SigningKey>) -> bool {
+        if self.bootstrap.as_ref().is_some_and(|bootstrap| Arc::ptr_eq(bootstrap, key)) {
+            return false;
+        }
+        let known = self.schedules.read().unwrap_or_else(PoisonError::into_inner);
+        known.get(&key.key_id).is_none_or(|known| {
+            // Another answer came meanwhile: it is looked at without asking.
+            known.of.as_ptr() != Arc::as_ptr(key) || known.since.elapsed() >= SURE_FOR
+        })
+    }
+
+    fn schedules(&self, key: &Arc<SigningKey>) -> Arc<[Schedule]> {
         let known = self.schedules.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known.get(&key.key_id)
             && found.of.as_ptr() == Arc::as_ptr(key)
@@ -90,21 +159,55 @@ impl Keys {
             return Arc::clone(&found.secrets);
         }
         drop(known);
-        let secrets =
-            key.secrets.iter().filter_map(|(secret, until)| match Key::new(secret.expose_secret()) {
-                Ok(schedule) => Some((schedule, *until)),
-                Err(error) => {
-                    tracing::error!(key_id = %key.key_id, "a stored secret verifies nothing: {error}");
-                    None
-                }
-            });
-        let secrets: Arc<[_]> = secrets.collect();
+        let secrets: Arc<[_]> = self.open(key).into();
+        let made =
+            Schedules { of: Arc::downgrade(key), since: Instant::now(), secrets: Arc::clone(&secrets) };
         let mut known = self.schedules.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SCHEDULES_MAX {
             known.clear();
         }
-        known
-            .insert(key.key_id.clone(), Schedules { of: Arc::downgrade(key), secrets: Arc::clone(&secrets) });
+        known.insert(key.key_id.clone(), made);
         secrets
     }
+
+    /// The schedules of a key's secrets: all of them or none, for with only the previous one it would work until its
+    /// grace is over, and nobody would look.
+    fn open(&self, key: &SigningKey) -> Vec<Schedule> {
+        let columns = [Column::Secret, Column::PreviousSecret];
+        let opened: Result<Vec<_>, String> = std::iter::zip(&key.secrets, columns)
+            .map(|((secret, until), column)| {
+                let schedule = match &key.sealed_with {
+                    None => match self.plain {
+                        PlainSecrets::Refused if !self.is_bootstrap(key) => Err(SealFault::Plain.to_string()),
+                        PlainSecrets::Read | PlainSecrets::Refused => schedule(secret),
+                    },
+                    Some(name) => {
+                        let place = Place { tenant: &key.tenant, key_id: &key.key_id, column };
+                        let sealing = self.sealing.as_ref().ok_or(SealFault::OtherKey);
+                        let opened = sealing.and_then(|keys| keys.open(place, name, secret.expose_secret()));
+                        opened.map_err(|fault| fault.to_string()).and_then(|secret| schedule(&secret))
+                    }
+                };
+                schedule.map(|schedule| (schedule, *until))
+            })
+            .collect();
+        opened.unwrap_or_else(|reason| {
+            self.metrics.count_unreadable();
+            tracing::error!(
+                key_id = %key.key_id,
+                tenant = key.tenant.as_str(),
+                reason,
+                "a key's secret cannot be used, and the key is refused as if it were unknown"
+            );
+            Vec::new()
+        })
+    }
+
+    fn is_bootstrap(&self, key: &SigningKey) -> bool {
+        self.bootstrap.as_deref().is_some_and(|bootstrap| std::ptr::eq(bootstrap, key))
+    }
+}
+
+fn schedule(secret: &SecretBytes) -> Result<Key, String> {
+    Key::new(secret.expose_secret()).map_err(|error| error.to_string())
 }

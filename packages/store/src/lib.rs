@@ -24,6 +24,7 @@ mod prepared;
 mod quotas;
 mod reader;
 mod rest;
+mod sealing;
 mod sessions;
 mod standing;
 mod wait_trace;
@@ -73,7 +74,7 @@ pub use crate::{
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "108";
+pub const MIN_SCHEMA_VERSION: &str = "110";
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -277,6 +278,12 @@ impl Store {
     /// As [`Store::device`].
     pub async fn signing_key(&self, key_id: &str) -> Result<Option<Arc<SigningKey>>, Error> {
         self.inner.credentials.key(&self.inner.reader, key_id).await
+    }
+
+    /// Forgets an answer of [`Store::signing_key`], so that the next one is the database's. For a key that does not
+    /// verify what it should: it may just have been rotated.
+    pub(crate) async fn forget_signing_key(&self, stale: &Arc<SigningKey>) {
+        self.inner.credentials.forget_key(stale).await;
     }
 
     /// Whether the tenant has this event at this venue, with this door.

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use seatpilot_http::RatePolicy;
 use seatpilot_runtime::{
-    AdminAccess, DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
+    AdminAccess, AtRest, DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
     hmac_tenant_secret, variable,
 };
 
@@ -17,6 +17,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The bootstrap key of a single-tenant box.
     pub bootstrap: Option<HmacTenantSecret>,
+    /// What opens the keys of the database.
+    pub at_rest: AtRest,
     /// How many requests a key may send.
     pub rate: RatePolicy,
     /// What verifies administrators' tokens.
@@ -32,6 +34,7 @@ impl Config {
         let service = ServiceConfig::read(env, Self::DEFAULTS);
         Self {
             admin: AdminAccess::read(env, service.deployment),
+            at_rest: AtRest::read(env, service.deployment),
             bootstrap: hmac_tenant_secret(env, service.deployment),
             service,
             database: DatabaseConfig::required(env),

@@ -29,7 +29,7 @@ pub(crate) struct State {
 impl State {
     pub(crate) fn new(config: Config, store: Store, metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self {
-            keys: Keys::new(store.clone(), config.bootstrap),
+            keys: Keys::new(store.clone(), config.bootstrap, &config.at_rest, metrics.keys()),
             rates: RateLimiter::new(config.rate, clock.clone()),
             load: Load::new(),
             ingest: metrics.ingest(),

@@ -1,7 +1,7 @@
 //! What the environment says.
 
 use seatpilot_runtime::{
-    DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret,
+    AtRest, DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret,
 };
 
 /// The configuration of `wayfinding`.
@@ -13,6 +13,8 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The bootstrap key of a single-tenant box, good for signed arrivals.
     pub bootstrap: Option<HmacTenantSecret>,
+    /// What opens the keys of the database.
+    pub at_rest: AtRest,
 }
 
 impl Config {
@@ -24,6 +26,7 @@ impl Config {
         let service = ServiceConfig::read(env, Self::DEFAULTS);
         Self {
             bootstrap: hmac_tenant_secret(env, service.deployment),
+            at_rest: AtRest::read(env, service.deployment),
             service,
             database: DatabaseConfig::required(env),
         }

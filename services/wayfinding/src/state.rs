@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use seatpilot_http::InFlight;
 use seatpilot_metrics_api::{ArrivalMetrics, Metrics};
-use seatpilot_runtime::{Clock, HmacTenantSecret};
+use seatpilot_runtime::{AtRest, Clock, HmacTenantSecret};
 use seatpilot_store::{Store, keys::Keys};
 
 use crate::served::Served;
@@ -29,11 +29,12 @@ impl State {
     pub(crate) fn new(
         store: Store,
         bootstrap: Option<HmacTenantSecret>,
+        at_rest: &AtRest,
         metrics: &Metrics,
         clock: Clock,
     ) -> Self {
         Self {
-            keys: Keys::new(store.clone(), bootstrap),
+            keys: Keys::new(store.clone(), bootstrap, at_rest, metrics.keys()),
             store,
             clock,
             metrics: metrics.arrivals(),

@@ -69,6 +69,11 @@ impl DataDir {
         self.path.join("logs").join(format!("{service}.log"))
     }
 
+    /// The path of a file in it.
+    pub(super) fn file(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
     /// A file's bytes; none where there is no such file.
     pub(super) fn read(&self, name: &str) -> Result<Option<Vec<u8>>, Failure> {
         match fs::read(self.path.join(name)) {
@@ -80,9 +85,15 @@ impl DataDir {
 
     /// Writes a file of mode 0600, whole or not at all.
     pub(super) fn write(&self, name: &str, bytes: &[u8]) -> Result<(), Failure> {
+        self.write_as(name, bytes, 0o600)
+    }
+
+    /// The same with another mode.
+    pub(super) fn write_as(&self, name: &str, bytes: &[u8], mode: u32) -> Result<(), Failure> {
         let path = self.path.join(name);
         let written = tempfile::NamedTempFile::new_in(&self.path).and_then(|mut file| {
             file.write_all(bytes)?;
+            file.as_file().set_permissions(fs::Permissions::from_mode(mode))?;
             file.as_file().sync_all()?;
             file.persist(&path).map_err(|error| error.error)
         });

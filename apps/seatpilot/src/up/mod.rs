@@ -27,10 +27,10 @@ use rustix::process::{Signal, getpid, kill_process};
 use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId};
 use seatpilot_private_postgres::Cluster;
 use seatpilot_runtime::{
-    Clock, DatabaseConfig, Deployment, Environment, FaultPoints, SecretString, Shutdown, metrics_ingest_keys,
-    variable,
+    AtRest, Clock, DatabaseConfig, Deployment, Environment, FaultPoints, SecretString, Shutdown,
+    metrics_ingest_keys, variable,
 };
-use seatpilot_store::admin::Admin;
+use seatpilot_store::admin::{Admin, HeldKey};
 use tokio::sync::mpsc;
 
 use self::{
@@ -47,7 +47,7 @@ use self::{
 use crate::{
     failure::Failure,
     global::{DEFAULT_TENANT, Global},
-    state::{IngestKey, STATE_FILE, State},
+    state::{AT_REST_FILE, IngestKey, STATE_FILE, State},
     watch::{End, Watch},
 };
 
@@ -104,6 +104,8 @@ struct Settings {
     metrics_keys: Vec<SecretString>,
     drain_ms: Option<String>,
     deployment: Deployment,
+    /// The key file, where the environment names one; a private database has one of its own.
+    at_rest: Option<(PathBuf, AtRest)>,
     /// Where the environment says it.
     fault_points: Option<FaultPoints>,
 }
@@ -111,8 +113,15 @@ struct Settings {
 impl Settings {
     fn read(env: &mut Environment) -> Self {
         let deployment = Deployment::read(env);
+        let database_url = DatabaseConfig::optional(env).map(|config| config.url);
+        let at_rest = match database_url {
+            Some(_) => AtRest::read(env, deployment),
+            None => AtRest::optional(env, deployment),
+        };
+        let key_file = env.text(&variable::SEATPILOT_SECRETS_KEY_FILE).map(PathBuf::from);
         Self {
-            database_url: DatabaseConfig::optional(env).map(|config| config.url),
+            database_url,
+            at_rest: key_file.map(|file| (file, at_rest)),
             postgres_bin: env.text(&variable::SEATPILOT_PG_BIN).map(PathBuf::from),
             jwt_secret: env.secret(&variable::SUPABASE_JWT_SECRET),
             metrics_keys: metrics_ingest_keys(env, deployment),
@@ -202,7 +211,7 @@ async fn start(
     let map = load::map(args.venue.as_ref())?;
     let ports = if args.free_ports { Ports::free()? } else { Ports::fixed()? };
     let data_dir = started.data_dir.insert(DataDir::open(&global.data_dir())?);
-    let secrets = Secrets::of(data_dir)?;
+    let mut secrets = Secrets::of(data_dir)?;
 
     let database = match &settings.database_url {
         Some(url) => Database { url: url.clone(), given: Some(url.clone()) },
@@ -213,7 +222,16 @@ async fn start(
             database
         }
     };
+    let at_rest = match &settings.at_rest {
+        Some((file, at_rest)) => Some((std::path::absolute(file)?, at_rest.clone())),
+        None if database.given.is_none() => Some((data_dir.file(AT_REST_FILE), secrets::at_rest(data_dir)?)),
+        // Several may share it, and none could read what another one sealed with a key of its own.
+        None => None,
+    };
     let mut admin = database::migrate(&database, &secrets).await?;
+    if let Some((_, at_rest)) = &at_rest {
+        admin = admin.sealing_with(at_rest);
+    }
     let (venue_id, graph) = load::publish(&mut admin, &tenant, map).await?;
     let event_id = match list {
         Some(lines) => load::load_list(&mut admin, &tenant, &venue_id, lines).await?,
@@ -224,7 +242,10 @@ async fn start(
             load::make_up(&mut admin, &tenant, &venue_id, &graph, seed, remember).await?
         }
     };
-    credentials(&mut admin, &tenant, &secrets).await?;
+    if at_rest.is_some() && database.given.is_none() {
+        seal_keys(&mut admin).await?;
+    }
+    credentials(&mut admin, &tenant, &mut secrets, data_dir).await?;
 
     let jwt_secret =
         settings.jwt_secret.clone().unwrap_or_else(|| SecretString::from(secrets.jwt_secret.as_str()));
@@ -245,7 +266,10 @@ async fn start(
             ("SEATPILOT_DRAIN_MS", drain.to_owned()),
             ("FAULT_POINTS", settings.fault_points(args).as_str().to_owned()),
         ];
-        let env = env.map(|(name, value)| (name, OsString::from(value))).to_vec();
+        let mut env = env.map(|(name, value)| (name, OsString::from(value))).to_vec();
+        if let Some((file, _)) = at_rest.as_ref().filter(|_| service.opens_keys()) {
+            env.push(("SEATPILOT_SECRETS_KEY_FILE", file.into()));
+        }
         plans.push(Plan { service, program, env, log: data_dir.log(service.name()) });
     }
     let on_death = if args.once { OnDeath::Fail } else { OnDeath::Restart };
@@ -319,12 +343,46 @@ fn all_keys(settings: &Settings, own: &str) -> String {
 }
 
 /// The device and the key of `state.json`.
-async fn credentials(admin: &mut Admin, tenant: &TenantId, secrets: &Secrets) -> Result<(), Failure> {
+async fn credentials(
+    admin: &mut Admin,
+    tenant: &TenantId,
+    secrets: &mut Secrets,
+    data_dir: &DataDir,
+) -> Result<(), Failure> {
     let token = SecretString::from(secrets.device_token.as_str());
     admin.put_device(tenant, "seatpilot up", &DeviceScope::default(), &token).await?;
+    match admin.holds_key(tenant, &secrets.key_id, &secrets.key_bytes()?).await? {
+        // There since an earlier start.
+        HeldKey::Current => return Ok(()),
+        HeldKey::Unknown => {}
+        HeldKey::Otherwise => {
+            say("the key of an earlier start was rotated or revoked: another one is made");
+            secrets.renew_key(data_dir)?;
+        }
+    }
     let scopes = [KeyScope::Ingest, KeyScope::Arrive];
-    // Not made where it is there since an earlier start.
     admin.put_key(tenant, &secrets.key_id, &scopes, &secrets.key_bytes()?).await?;
+    Ok(())
+}
+
+/// Seals what is not sealed with the first key of the file: rows of an earlier version, or of another first key.
+async fn seal_keys(admin: &mut Admin) -> Result<(), Failure> {
+    for tenant in admin.tenants().await? {
+        let mut after = None;
+        loop {
+            let step = admin.reseal_keys(&tenant, after.as_deref()).await?;
+            for (key, why) in &step.unreadable {
+                say(format!(
+                    "key {key} of tenant {tenant} cannot be used: {why}; {AT_REST_FILE} in the data directory is another \
+                     one than it was"
+                ));
+            }
+            match step.next {
+                Some(next) => after = Some(next),
+                None => break,
+            }
+        }
+    }
     Ok(())
 }
 

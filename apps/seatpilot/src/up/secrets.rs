@@ -7,13 +7,13 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use hmac::{Hmac, KeyInit, Mac};
-use seatpilot_runtime::{SecretBytes, SecretString};
+use seatpilot_runtime::{AT_REST_KEY_BYTES, AtRest, SecretBytes, SecretString};
 use seatpilot_store::admin::SERVICE_ROLES;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 
 use super::data_dir::DataDir;
-use crate::failure::Failure;
+use crate::{failure::Failure, state::AT_REST_FILE};
 
 /// The file's name inside the data directory.
 const SECRETS_FILE: &str = "secrets.json";
@@ -67,9 +67,23 @@ impl Secrets {
             jwt_secret: hex::encode(random::<32>()?),
             guests_seed: u64::from_le_bytes(random()?),
         };
-        let text = serde_json::to_vec_pretty(&made).map_err(Failure::new)?;
-        data_dir.write(SECRETS_FILE, &text)?;
+        made.save(data_dir)?;
         Ok(made)
+    }
+
+    /// Another ingest key, for the one that it had signs no more.
+    ///
+    /// # Errors
+    /// Where the file cannot be written.
+    pub(super) fn renew_key(&mut self, data_dir: &DataDir) -> Result<(), Failure> {
+        self.key_id = format!("up_{}", hex::encode(random::<8>()?));
+        self.key_secret = STANDARD.encode(random::<32>()?);
+        self.save(data_dir)
+    }
+
+    fn save(&self, data_dir: &DataDir) -> Result<(), Failure> {
+        let text = SecretBytes::new(serde_json::to_vec_pretty(self).map_err(Failure::new)?);
+        data_dir.write(SECRETS_FILE, text.expose_secret())
     }
 
     /// The secret bytes of the ingest key.
@@ -102,6 +116,24 @@ impl Secrets {
     }
 }
 
+/// The key file with which the private database's secrets are sealed: read, or made where there is none.
+///
+/// # Errors
+/// Where it cannot be read or written, or others can read it. The text never quotes it.
+pub(super) fn at_rest(data_dir: &DataDir) -> Result<AtRest, Failure> {
+    let path = data_dir.file(AT_REST_FILE);
+    if data_dir.read(AT_REST_FILE)?.is_none() {
+        let text = SecretString::new(format!(
+            "# Seals the signing secrets of this folder's database. Without it they cannot be read: keep a copy with\n\
+             # every backup, in another place.\n{}\n",
+            STANDARD.encode(random::<AT_REST_KEY_BYTES>()?)
+        ));
+        data_dir.write_as(AT_REST_FILE, text.expose_secret().as_bytes(), 0o400)?;
+    }
+    AtRest::of_file(&path)
+        .map_err(|reason| Failure::Configuration(vec![format!("{}: a file that {reason}", path.display())]))
+}
+
 /// A seed that nobody can guess.
 ///
 /// # Errors
@@ -126,6 +158,8 @@ fn random<const N: usize>() -> Result<[u8; N], Failure> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
     use super::*;
 
     #[test]
@@ -136,9 +170,25 @@ mod tests {
         let known = Secrets::of(&data_dir).expect("read");
         assert_eq!(made.device_token, known.device_token);
         assert_eq!(made.key_bytes().expect("bytes").expose_secret().len(), 32);
+        let mut renewed = Secrets::of(&data_dir).expect("read");
+        renewed.renew_key(&data_dir).expect("written");
+        let known = Secrets::of(&data_dir).expect("read");
+        assert_eq!((&known.key_id, &known.key_secret), (&renewed.key_id, &renewed.key_secret));
+        assert!(known.key_id != made.key_id && known.device_token == made.device_token);
         data_dir.write(SECRETS_FILE, b"{\"postgres_password\": \"canary\"").expect("written");
         let why = Secrets::of(&data_dir).map(drop).expect_err("damaged").to_string();
         assert!(!why.contains("canary"), "{why}");
+    }
+
+    #[test]
+    fn the_key_file_is_made_once_for_its_owner_alone() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let data_dir = DataDir::open(folder.path()).expect("opened");
+        let made = at_rest(&data_dir).expect("made");
+        let mode = std::fs::metadata(data_dir.file(AT_REST_FILE)).expect("there").permissions().mode();
+        assert_eq!(mode & 0o7777, 0o400);
+        let known = at_rest(&data_dir).expect("read");
+        assert_eq!((made.keys.len(), made.keys[0].expose_secret()), (1, known.keys[0].expose_secret()));
     }
 
     #[test]

@@ -45,6 +45,14 @@ impl Service {
         }
     }
 
+    /// Whether it verifies signatures, and so has to open the keys' secrets.
+    pub(super) fn opens_keys(self) -> bool {
+        match self {
+            Self::Wayfinding | Self::TelemetryIngest => true,
+            Self::Checkin | Self::KpiRefresher | Self::MetricsApi => false,
+        }
+    }
+
     /// The role that it logs in as.
     pub(super) fn role(self) -> &'static str {
         match self {
@@ -137,7 +145,7 @@ pub(super) fn binaries() -> Result<[PathBuf; Service::ALL.len()], Failure> {
 }
 
 /// Variables that `up` decides, and their `_FILE` twins, which must not reach a service by inheritance.
-const DECIDED: [&str; 11] = [
+const DECIDED: [&str; 12] = [
     "PORT",
     "BIND",
     "DATABASE_URL",
@@ -148,6 +156,7 @@ const DECIDED: [&str; 11] = [
     "SUPABASE_JWT_SECRET",
     "SUPABASE_JWKS_URL",
     "HMAC_TENANT_SECRET",
+    "SEATPILOT_SECRETS_KEY_FILE",
     "FAULT_POINTS",
 ];
 

@@ -1,8 +1,8 @@
-//! Devices and signing keys. A secret is shown once, when it is made.
+//! Devices. A token is shown once, when it is made.
 
 use jiff::Timestamp;
-use seatpilot_domain_model::{DeviceScope, KeyScope, TenantId, TokenHash};
-use seatpilot_runtime::{SecretBytes, SecretString};
+use seatpilot_domain_model::{DeviceScope, TenantId, TokenHash};
+use seatpilot_runtime::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -37,37 +37,6 @@ pub struct DeviceRow {
     pub created_at: Timestamp,
     /// Since when it is of no use.
     pub revoked_at: Option<Timestamp>,
-}
-
-/// A signing key that was just made.
-#[derive(Debug)]
-pub struct NewKey {
-    /// The id that senders name.
-    pub key_id: String,
-    /// The secret, 32 random bytes.
-    pub secret: SecretBytes,
-}
-
-/// A signing key in a list.
-#[derive(Debug, Clone)]
-pub struct KeyRow {
-    /// The id that senders name.
-    pub key_id: String,
-    /// What it may do.
-    pub scopes: Vec<String>,
-    /// Since when.
-    pub created_at: Timestamp,
-    /// Since when it is of no use.
-    pub revoked_at: Option<Timestamp>,
-}
-
-/// What became of a key that was to be revoked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RevokedKey {
-    /// Revoked now, or before.
-    Revoked,
-    /// The tenant has no such key.
-    Unknown,
 }
 
 impl Admin {
@@ -196,117 +165,13 @@ impl Admin {
         transaction.commit().await?;
         Ok(true)
     }
-
-    /// Makes a signing key; without an id one is made up.
-    ///
-    /// # Errors
-    /// [`AdminError::Refused`] where the id is taken.
-    pub async fn add_key(
-        &mut self,
-        tenant: &TenantId,
-        key_id: Option<&str>,
-        scopes: &[KeyScope],
-    ) -> Result<NewKey, AdminError> {
-        let key_id = match key_id {
-            Some(id) => id.to_owned(),
-            None => format!("key_{}", hex(&random::<8>()?)),
-        };
-        let secret = SecretBytes::new(random::<32>()?.to_vec());
-        if !self.put_key(tenant, &key_id, scopes, &secret).await? {
-            return Err(AdminError::Refused(format!("a key {key_id} is there already: choose another id")));
-        }
-        Ok(NewKey { key_id, secret })
-    }
-
-    /// Makes a signing key with a secret that the caller made. False where the id is taken.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub async fn put_key(
-        &mut self,
-        tenant: &TenantId,
-        key_id: &str,
-        scopes: &[KeyScope],
-        secret: &SecretBytes,
-    ) -> Result<bool, AdminError> {
-        let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
-        let actor = self.actor();
-        let transaction = self.claimed(tenant).await?;
-        let made = transaction
-            .execute(
-                "insert into ops.signing_keys (key_id, tenant_id, scopes, secret) values ($1, $2::text, $3, $4)
-                 on conflict (key_id) do nothing",
-                &[&key_id, &tenant.as_str(), &scopes, &secret.expose_secret().as_slice()],
-            )
-            .await?;
-        if made == 1 {
-            let after = json!({ "scopes": scopes });
-            let act = Act {
-                action: "key.make",
-                target_type: "key",
-                target_id: key_id,
-                before: None,
-                after: Some(&after),
-            };
-            record(&transaction, &actor, act).await?;
-        }
-        transaction.commit().await?;
-        Ok(made == 1)
-    }
-
-    /// The tenant's signing keys, oldest first, without their secrets.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub async fn keys(&mut self, tenant: &TenantId) -> Result<Vec<KeyRow>, AdminError> {
-        let transaction = self.claimed(tenant).await?;
-        let rows = transaction
-            .query(
-                "select key_id, scopes, created_at, revoked_at from ops.signing_keys
-                 where tenant_id = $1 order by created_at, key_id",
-                &[&tenant.as_str()],
-            )
-            .await?;
-        rows.iter()
-            .map(|row| {
-                Ok(KeyRow {
-                    key_id: row.try_get("key_id")?,
-                    scopes: row.try_get("scopes")?,
-                    created_at: row.try_get("created_at")?,
-                    revoked_at: row.try_get("revoked_at")?,
-                })
-            })
-            .collect()
-    }
-
-    /// Revokes a key: within 5 s no instance takes it.
-    ///
-    /// # Errors
-    /// [`AdminError`].
-    pub async fn revoke_key(&mut self, tenant: &TenantId, key_id: &str) -> Result<RevokedKey, AdminError> {
-        const REVOKE: &str = "with was as (
-                select k.key_id, k.revoked_at from ops.signing_keys k
-                where k.key_id = $1 and k.tenant_id = $2 for update)
-            update ops.signing_keys k set revoked_at = coalesce(k.revoked_at, now()) from was
-            where k.key_id = was.key_id and k.tenant_id = $2
-            returning was.revoked_at is null as changed";
-        let actor = self.actor();
-        let transaction = self.claimed(tenant).await?;
-        let row = transaction.query_opt(REVOKE, &[&key_id, &tenant.as_str()]).await?;
-        let Some(row) = row else { return Ok(RevokedKey::Unknown) };
-        if row.try_get("changed")? {
-            record(&transaction, &actor, revocation("key.revoke", "key", key_id)).await?;
-        }
-        transaction.commit().await?;
-        Ok(RevokedKey::Revoked)
-    }
 }
 
-fn revocation<'a>(action: &'static str, target_type: &'static str, target_id: &'a str) -> Act<'a> {
+pub(super) fn revocation<'a>(action: &'static str, target_type: &'static str, target_id: &'a str) -> Act<'a> {
     Act { action, target_type, target_id, before: None, after: None }
 }
 
-fn random<const N: usize>() -> Result<[u8; N], AdminError> {
+pub(super) fn random<const N: usize>() -> Result<[u8; N], AdminError> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(|error| {
         AdminError::Refused(format!("the operating system gives no random bytes: {error}"))
@@ -314,7 +179,7 @@ fn random<const N: usize>() -> Result<[u8; N], AdminError> {
     Ok(bytes)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
     bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
         let _ = write!(text, "{byte:02x}");

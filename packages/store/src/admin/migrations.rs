@@ -49,6 +49,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "107" "cron_metering_seed",
     "108" "telemetry_routes_served",
     "109" "telemetry_dlq_redrive",
+    "110" "ops_signing_key_rotate",
 };
 
 /// The ledger as the Supabase CLI makes it.

@@ -7,32 +7,39 @@ mod bills;
 mod credentials;
 mod dead_letters;
 mod guests;
+mod key_rotation;
+mod key_sealing;
 mod kpis;
 mod migrations;
 mod roles;
+mod signing_keys;
 mod turnout;
 mod venues;
 
 use std::sync::Arc;
 
 use seatpilot_domain_model::TenantId;
-use seatpilot_runtime::SecretString;
+use seatpilot_runtime::{AtRest, SecretString};
 use serde_json::json;
 use tokio_postgres::{Client, Transaction};
 
+pub use crate::dead_letters::DeadLetterRow;
 use crate::{
     Error, UrlFault,
     audit::{Act, record},
     connection::{Connection, Target},
+    sealing::Sealing,
 };
 pub use audit::AuditVerdict;
-pub use crate::dead_letters::DeadLetterRow;
 pub use bills::{CloseOutcome, ClosedMonth, GivenCredit, Miscount, TracedEvent};
-pub use credentials::{DeviceRow, KeyRow, NewDevice, NewKey, RevokedKey};
+pub use credentials::{DeviceRow, NewDevice};
 pub use guests::{GuestRow, Imported, Revoked};
+pub use key_rotation::{DEFAULT_GRACE, GRACE_MAX, PreviousSecret, RotatedKey, Rotation};
+pub use key_sealing::Resealed;
 pub use kpis::{CheckinKpi, DoorToSeatKpi};
 pub use migrations::{MIGRATIONS, Migration};
 pub use roles::SERVICE_ROLES;
+pub use signing_keys::{HeldKey, KeyRow, NewKey, RevokedKey};
 pub use turnout::Turnout;
 
 /// Why an operator's act failed.
@@ -60,6 +67,8 @@ pub struct Admin {
     connection: Connection,
     /// Who is written down as the one who acts.
     actor: Arc<str>,
+    /// Seals the secrets that it writes; none where they are written as they are made.
+    sealing: Option<Arc<Sealing>>,
 }
 
 /// Who acts where nobody says so.
@@ -74,7 +83,7 @@ impl Admin {
     /// [`AdminError`].
     pub async fn connect(url: &SecretString) -> Result<Self, AdminError> {
         let target = Target::parse(url, "seatpilot")?;
-        Ok(Self { connection: target.open().await?, actor: ACTOR.into() })
+        Ok(Self { connection: target.open().await?, actor: ACTOR.into(), sealing: None })
     }
 
     /// Names the one who acts, for the audit log: the account that runs the command.
@@ -85,6 +94,18 @@ impl Admin {
             self.actor = name.into();
         }
         self
+    }
+
+    /// Gives it the keys with which secrets are sealed and opened.
+    #[must_use]
+    pub fn sealing_with(mut self, at_rest: &AtRest) -> Self {
+        self.sealing = Sealing::new(&at_rest.keys).map(Arc::new);
+        self
+    }
+
+    /// What seals; a copy, for a transaction borrows the connection.
+    pub(crate) fn sealing(&self) -> Option<Arc<Sealing>> {
+        self.sealing.clone()
     }
 
     /// Who is written down; a copy, for a transaction borrows the connection.

@@ -16,6 +16,7 @@ mod metering;
 mod migrations;
 mod pg_cron;
 mod retention;
+mod signing_keys;
 mod supabase_cli;
 mod tenancy;
 mod traces;

@@ -68,6 +68,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("governor", &["seatpilot-http"]),
     // A token is checked in one place.
     ("jsonwebtoken", &["seatpilot-http"]),
+    // Secrets are sealed and opened in one place.
+    ("aws-lc-rs", &["seatpilot-store"]),
     ("askama", &["seatpilot-telemetry-ingest"]),
     // The messages of traces; the other one is the collector that tests send them to.
     ("opentelemetry-proto", &["seatpilot-runtime", "seatpilot-guarantees"]),
