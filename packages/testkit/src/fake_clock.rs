@@ -55,8 +55,8 @@ impl FakeClock {
         [
             ("LD_PRELOAD", self.library.display().to_string()),
             ("FAKETIME_TIMESTAMP_FILE", self.file.display().to_string()),
-            // It is read again at most so often, in seconds.
-            ("FAKETIME_CACHE_DURATION", "1".to_owned()),
+            // Read each time: a backend is forked from a server that looked long ago.
+            ("FAKETIME_NO_CACHE", "1".to_owned()),
             // Waits and deadlines last as long as ever.
             ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
         ]

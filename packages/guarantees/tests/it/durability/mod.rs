@@ -94,8 +94,6 @@ impl House {
 
     /// The last verdict: every request has its answer, and every answer is true.
     async fn settled(&self) -> Verdict {
-        let verdict = self.verdict().await;
-        assert_eq!(verdict.faults(Doubts::Settled), None);
         let faults = self.clients.faults(&self.evening).await;
         assert!(
             faults.is_empty(),
@@ -103,6 +101,8 @@ impl House {
             faults.len(),
             &faults[..faults.len().min(5)]
         );
+        let verdict = self.verdict().await;
+        assert_eq!(verdict.faults(Doubts::Settled), None);
         verdict
     }
 }

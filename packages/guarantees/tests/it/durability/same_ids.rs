@@ -40,8 +40,6 @@ async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days(
     let shift = async |by: SignedDuration| {
         clock.shift(by);
         house.clients.shift(by);
-        // Each process reads its clock's file at most once a second.
-        tokio::time::sleep(Duration::from_millis(1_500)).await;
         today(&house).await
     };
     let first_day = shift(to_midnight).await;
@@ -78,10 +76,10 @@ async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days(
     assert!(house.evening.count(partitions).await >= 3, "rows of several days are in several partitions");
     let rest = "select count(*) from telemetry.events_raw_rest";
     assert_eq!(house.evening.count(rest).await, 0, "each day had its partition");
-    let verdict = house.settled().await;
+    house.settled().await;
     println!(
         "guarantee: G6 | {} ids, each sent {} times to two instances, across midnight, 4 restarts and 6 days ({}): once each",
-        verdict.items,
+        batches * BATCH,
         2 * (1 + LATER.len()),
         days.join(", ")
     );
