@@ -74,11 +74,14 @@ need_prometheus "$root/target/tools"
 want_second_prometheus "$root/target/tools"
 need_nginx "$root/target/tools"
 want_linters "$root/target/tools"
+want_supply_chain "$root/target/tools"
+want_schemathesis "$root/target/tools"
 want_faketime "$root/target/tools"
 want_plots "$root/target/tools"
 want_clients "$root/target/tools"
 want_browser "$root/target/tools"
 want_sdk_js "$root/target/tools"
+want_senders "$root/target/tools"
 want_office
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''

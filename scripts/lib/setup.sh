@@ -132,8 +132,12 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/clients.sh"
 # shellcheck source=scripts/lib/browser.sh
 . "$(dirname "${BASH_SOURCE[0]}")/browser.sh"
+# shellcheck source=scripts/lib/supply_chain.sh
+. "$(dirname "${BASH_SOURCE[0]}")/supply_chain.sh"
 # shellcheck source=scripts/lib/sdk_js.sh
 . "$(dirname "${BASH_SOURCE[0]}")/sdk_js.sh"
+# shellcheck source=scripts/lib/senders.sh
+. "$(dirname "${BASH_SOURCE[0]}")/senders.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0
