@@ -12,7 +12,8 @@ Usage: scripts/compose-secrets.sh [--dir DIR]
 
 Makes passwords, database URLs and keys at random in DIR (default: secrets, beside docker-compose.metrics.yml), which
 only you can enter. Run again it makes what is missing and changes nothing else; to rotate one, remove its file, run
-this, and start the services that use it again (docs/runbooks/README.md).
+this, and start the services that use it again (docs/runbooks/README.md). Not so at_rest_keys, which seals what is in the
+database: a backup without it has no signing keys, and another one goes in before it (docs/runbooks/platform.md).
 
 Environment: ALERT_SLACK_WEBHOOK (the webhook that Alertmanager posts to; without it alerts reach no Slack).
 
@@ -77,6 +78,8 @@ put owner_database_url "postgres://postgres:$(cat "$folder/postgres_password")@p
 for service in checkin wayfinding ingest kpi metrics; do
   put "${service}_database_url" "postgres://seatpilot_$service:$(random)@postgres:5432/seatpilot"
 done
+# 32 bytes in base64, as the services read it; a later line of the file is an older key (docs/runbooks/platform.md).
+put at_rest_keys "$(head -c 32 /dev/urandom | base64 | tr -d '\n')"
 for key in metrics_ingest_key jwt_secret grafana_admin_password grafana_reader_password; do
   put "$key" "$(random)"
 done

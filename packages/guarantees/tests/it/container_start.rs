@@ -2,6 +2,7 @@
 //! as `migrate` is told to, and each service with exactly its environment and its health check of the compose file.
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -17,6 +18,9 @@ fn secrets(folder: &Path) {
     let ran =
         Command::new(root().join("scripts/compose-secrets.sh")).arg("--dir").arg(folder).output().unwrap();
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    // In a container it lies on a read-only mount of its own, with the host's mode; here it does not.
+    let keys = folder.join("at_rest_keys");
+    std::fs::set_permissions(keys, std::fs::Permissions::from_mode(0o400)).unwrap();
 }
 
 /// The environment of a service with its secrets in that folder and a free port.
@@ -87,6 +91,15 @@ async fn the_services_start_with_the_secrets_environment_and_health_checks_of_co
     let kpi = std::fs::read_to_string(kept.join("kpi_database_url")).unwrap();
     assert!(connect(&kpi).await.is_ok());
     assert!(connect(&kpi.replace("seatpilot_kpi", "seatpilot_checkin")).await.is_err());
+
+    // The operator's container writes a key, sealed with the file that the services have.
+    let operator = compose::service("seatpilot");
+    let words = ["/usr/local/bin/seatpilot", "key", "add", "acme_gate_01", "--tenant", "acme", "--json"];
+    let made = run(&words.map(str::to_owned), &environment(&operator, &kept, 0));
+    assert!(made.status.success(), "{}", said(&made));
+    let owner = std::fs::read_to_string(kept.join("owner_database_url")).unwrap();
+    let sealed = "select count(*) from ops.signing_keys where sealed_with is not null";
+    assert_eq!(connect(&owner).await.unwrap().query_one(sealed, &[]).await.unwrap().get::<_, i64>(0), 1);
 
     for name in SERVICES {
         let service = compose::service(name);
