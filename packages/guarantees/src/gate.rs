@@ -41,12 +41,12 @@ impl Gate {
     }
 
     /// Scans guest `n`: 201, 409 where the guest is in, 0 where no answer came.
-    pub fn scan(&self, n: usize) -> impl Future<Output = u16> + Send + 'static {
+    pub fn scan(&self, n: usize) -> impl Future<Output = u16> + Send + use<> {
         self.scan_as(n, Uuid::now_v7())
     }
 
     /// The same with a scan's id of the caller's.
-    pub fn scan_as(&self, n: usize, scan: Uuid) -> impl Future<Output = u16> + Send + 'static {
+    pub fn scan_as(&self, n: usize, scan: Uuid) -> impl Future<Output = u16> + Send + use<> {
         let request = self.client.post(&self.url).bearer_auth(&self.token);
         let request = request.header("content-type", "application/json").body(self.body(n, scan));
         async move {

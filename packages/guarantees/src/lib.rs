@@ -11,6 +11,7 @@
 //!   [`Receiver`] of its notifications, all on free ports, all gone with the value. Prometheus and Alertmanager run
 //!   what is shipped in `prometheus/`, at the [`Pace`] that is asked for.
 //! - [`Process`] is one service alone; [`Persistent`] clients use it under any fault, and note what they know.
+//! - [`Load`] is sent by the clock and not by the answers; [`Gate`] sends it, [`Vitals`] say what it costs.
 //! - [`Collector`] takes traces as OpenTelemetry's does, and can misbehave.
 //! - [`Prometheus`] answers queries, [`Guests`] and [`Sender`] use the doors as guests and senders do, [`Wire`] is
 //!   the line between a service and its database, to be slowed and cut.
@@ -37,8 +38,10 @@
 
 mod alertmanager;
 mod collector;
+mod gate;
 mod guests;
 mod live_stack;
+mod load;
 mod metrics_proxy;
 mod node_exporter;
 mod pace;
@@ -49,12 +52,15 @@ mod sender;
 mod shipped;
 mod supabase;
 mod tools;
+mod vitals;
 mod wiring;
 
 pub use alertmanager::Alertmanager;
 pub use collector::{Behaviour, Collector, Post, Span};
+pub use gate::Gate;
 pub use guests::{Guests, Traffic};
 pub use live_stack::{JWT_SECRET, LiveStack, METRICS_KEY, Process, Service};
+pub use load::{Load, Shot};
 pub use metrics_proxy::{MetricsProxy, ProxyOptions, nginx};
 pub use node_exporter::NodeExporter;
 pub use pace::Pace;
@@ -66,3 +72,4 @@ pub use sender::Sender;
 pub use shipped::{Shipped, root};
 pub use supabase::Supabase;
 pub use tools::{Tools, monitoring};
+pub use vitals::Vitals;

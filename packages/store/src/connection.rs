@@ -1,12 +1,16 @@
 //! One connection to Postgres, and the settings that all of them share.
 
-use std::time::Duration;
-
 use seatpilot_runtime::{Deployment, Readiness, SecretString};
 use tokio::{sync::watch, task::JoinHandle};
-use tokio_postgres::{Client, NoTls, config::SslMode};
+use tokio_postgres::{
+    Client, NoTls,
+    config::{SslMode, TargetSessionAttrs},
+};
 
-use crate::{Error, standing};
+use crate::{
+    Error, standing,
+    waits::{CONNECT_MAX, KEEPALIVE_AFTER, OPEN_MAX, UNACKNOWLEDGED_MAX},
+};
 
 /// Why a database URL cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -56,9 +60,11 @@ impl Target {
         config
             .ssl_mode(SslMode::Disable)
             .application_name(application_name)
-            .connect_timeout(Duration::from_secs(1))
-            .tcp_user_timeout(Duration::from_secs(3))
-            .keepalives_idle(Duration::from_secs(10));
+            .connect_timeout(CONNECT_MAX)
+            .tcp_user_timeout(UNACKNOWLEDGED_MAX)
+            .keepalives_idle(KEEPALIVE_AFTER)
+            // Of several hosts the one that writes; a standby is no contact.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite);
         Ok(Self { config, held_to: None })
     }
 
@@ -95,7 +101,6 @@ impl Target {
     /// Opens a connection and a task that drives it. `connect_timeout` bounds the socket only, so the whole
     /// is bounded here: a server that accepts and then says nothing must not hold us.
     pub(crate) async fn open(&self) -> Result<Connection, Error> {
-        const OPEN_MAX: Duration = Duration::from_secs(2);
         let (client, connection) = match tokio::time::timeout(OPEN_MAX, self.config.connect(NoTls)).await {
             Ok(opened) => opened?,
             Err(_) => return Err(Error::Deadline(OPEN_MAX)),

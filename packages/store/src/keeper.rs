@@ -10,12 +10,13 @@ use seatpilot_runtime::ReadinessState;
 use tokio::{sync::mpsc, task::JoinHandle};
 use tokio_postgres::{AsyncMessage, Client, NoTls};
 
-use crate::{Error, Inner, MIN_SCHEMA_VERSION, connection::Target, standing::is_patched};
+use crate::{
+    Error, Inner, MIN_SCHEMA_VERSION,
+    connection::Target,
+    standing::is_patched,
+    waits::{OPEN_MAX, PING_EVERY, PING_MAX},
+};
 
-/// How often the connection is tried while nothing is heard.
-const PING_EVERY: Duration = Duration::from_secs(2);
-/// How long a reply to that may take.
-const PING_MAX: Duration = Duration::from_secs(1);
 /// How often maps are looked at without being told.
 const LOOK_EVERY: Duration = Duration::from_secs(20);
 /// How often the writers are asked at the first contact whether they have a connection.
@@ -72,7 +73,7 @@ async fn writers_connected(inner: &Inner) -> Result<(), Error> {
 }
 
 async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> Result<(), Error> {
-    let opened = tokio::time::timeout(Duration::from_secs(2), target.config().connect(NoTls)).await;
+    let opened = tokio::time::timeout(OPEN_MAX, target.config().connect(NoTls)).await;
     let (client, mut connection) = opened.map_err(|_| Error::Unreachable)??;
     let (heard, mut notifications) = mpsc::channel(64);
     let driver = Driver(tokio::spawn(async move {
@@ -102,6 +103,7 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     client.batch_execute("listen seatpilot").await?;
     {
         let Some(inner) = store.upgrade() else { return Ok(()) };
+        hold_to_waits(&client, &inner).await?;
         inner.forget_everything();
         // After an outage the reader answers nobody, us included, until it is over.
         if matches!(inner.readiness.state(), ReadinessState::Degraded { .. }) {
@@ -140,6 +142,7 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
             looked = tokio::time::Instant::now();
             // A server's settings can change under a connection.
             target.vet(&client).await?;
+            inner.let_go_of_connections();
             // A full pool is no lost contact: the look is owed, not the readiness of everybody.
             owed = inner
                 .look_around()
@@ -153,6 +156,21 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
                 .is_err();
         }
     }
+    Ok(())
+}
+
+/// Whether the server ends our statements before we give up on them. A login of ours that was changed is refused before
+/// the first contact, where refusing costs nobody an answer; later, and for other logins, it is said.
+async fn hold_to_waits(client: &Client, inner: &Inner) -> Result<(), Error> {
+    let Some(found) = inner.waits.contradiction(client).await? else { return Ok(()) };
+    if found.is_ours && matches!(inner.readiness.state(), ReadinessState::Starting) {
+        let mend = "set them by `alter role` as 001_schema_core.sql does";
+        return Err(Error::Corrupt(format!("{}: {mend}", found.sentence)));
+    }
+    tracing::warn!(
+        found = found.sentence,
+        "the database lets statements take longer than is waited for here"
+    );
     Ok(())
 }
 

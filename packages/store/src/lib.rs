@@ -24,16 +24,15 @@ mod prepared;
 mod quotas;
 mod reader;
 mod rest;
+mod room;
 mod sealing;
 mod sessions;
 mod standing;
 mod wait_trace;
+mod waits;
 mod writer;
 
-use std::{
-    sync::{Arc, Mutex, OnceLock, PoisonError},
-    time::Duration,
-};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use seatpilot_domain_model::{
     ArrivalPing, CheckIn, Device, DoorId, EventId, Feature, Nonce, ScanAnswer, Submission, SubmitAnswer,
@@ -54,6 +53,7 @@ use crate::{
     quotas::Quotas,
     reader::Reader,
     sessions::{SessionArrive, SessionCheckIn, SignedPing},
+    waits::Waits,
     writer::{Limits, Writer},
 };
 pub use crate::{
@@ -132,6 +132,7 @@ pub(crate) struct Inner {
     /// What people take away, for minutes: apart from the pages.
     downloads: Reader,
     pub(crate) readiness: Readiness,
+    waits: Waits,
     credentials: Credentials,
     places: Places,
     maps: Option<Atlas>,
@@ -147,9 +148,6 @@ pub(crate) struct Inner {
 
 /// Connections for people's pages; none is opened before somebody looks.
 const PEOPLE_POOL_SIZE: usize = 2;
-/// Below every service's request deadline, above every role's `statement_timeout`.
-const CHECK_IN_DEADLINE: Duration = Duration::from_millis(1_400);
-const INGEST_DEADLINE: Duration = Duration::from_millis(4_500);
 
 impl Store {
     /// Starts the store: it connects in the background, and says through `readiness` when it has. Must be
@@ -160,8 +158,15 @@ impl Store {
     pub fn open(settings: StoreSettings) -> Result<Self, UrlFault> {
         let target = Target::parse(&settings.url, &settings.application_name)?
             .serving(settings.deployment, &settings.readiness)?;
+        let waits = match settings.writes {
+            Writes::CheckIns | Writes::Arrivals => waits::SESSIONS,
+            Writes::Events => waits::EVENTS,
+            Writes::Nothing => waits::HOUSEKEEPING,
+        };
+        let read_max = waits.read.min(waits::EVENTS.read);
         let reader = Reader::new(&target, settings.pool_size.max(1), settings.readiness.clone())
-            .map_err(|_| UrlFault::Malformed)?;
+            .map_err(|_| UrlFault::Malformed)?
+            .within(read_max);
         let people = Reader::new(&target, PEOPLE_POOL_SIZE, settings.readiness.clone())
             .map_err(|_| UrlFault::Malformed)?;
         let downloads = Reader::new(&target, DOWNLOADS_MAX, settings.readiness.clone())
@@ -173,7 +178,9 @@ impl Store {
             queue_bytes: 8 << 20,
             batch_rows: 64,
             batch_items: 64,
-            deadline: CHECK_IN_DEADLINE,
+            patience: waits::SESSIONS.queue,
+            statement_max: waits::SESSIONS.write,
+            deadline: waits::SESSIONS.deadline,
         };
         let event_limits = Limits {
             writers: 2,
@@ -181,7 +188,9 @@ impl Store {
             queue_bytes: 32 << 20,
             batch_rows: 256,
             batch_items: 1_000,
-            deadline: INGEST_DEADLINE,
+            patience: waits::EVENTS.queue,
+            statement_max: waits::EVENTS.write,
+            deadline: waits::EVENTS.deadline,
         };
         let writes = settings.writes;
         let clock = settings.clock;
@@ -190,6 +199,7 @@ impl Store {
             people,
             downloads,
             readiness: settings.readiness,
+            waits,
             credentials: Credentials::new(),
             places: Places::new(),
             maps: (settings.maps == Maps::Kept).then(Atlas::default),
@@ -353,6 +363,17 @@ impl Store {
         metrics.set_tenants(&tenants);
     }
 
+    /// Whether what this process writes would be refused now: for handlers that have not read their body yet.
+    pub fn is_full(&self) -> bool {
+        let inner = &self.inner;
+        [
+            inner.check_ins.as_ref().map(Writer::is_full),
+            inner.arrivals.as_ref().map(Writer::is_full),
+            inner.events.as_ref().map(Writer::is_full),
+        ]
+        .contains(&Some(true))
+    }
+
     /// Rows that wait for the writer, and the connections it holds; for the gauges.
     pub fn writer_load(&self) -> (usize, usize) {
         let inner = &self.inner;
@@ -386,6 +407,13 @@ impl Inner {
                     .map_err(|_| Error::Corrupt("a tenant's id is no slug".into()))
             })
             .collect()
+    }
+
+    /// Closes connections of the pools that nobody uses.
+    pub(crate) fn let_go_of_connections(&self) {
+        for pool in [&self.reader, &self.people, &self.downloads] {
+            pool.let_go();
+        }
     }
 
     /// Drops every cache: anything may have changed while there was no contact.

@@ -13,20 +13,18 @@ use seatpilot_runtime::{
 };
 use tokio_postgres::{NoTls, Row, types::ToSql};
 
-use crate::{Error, connection::Target};
-
-/// Longest wait for a connection of the pool, for opening one, and for looking whether one still lives.
-const WAIT_MAX: Duration = Duration::from_millis(250);
-const CREATE_MAX: Duration = Duration::from_millis(1000);
-const RECYCLE_MAX: Duration = Duration::from_millis(250);
-/// Longer than every role's `statement_timeout`.
-const READ_MAX: Duration = Duration::from_millis(2500);
+use crate::{
+    Error,
+    connection::Target,
+    waits::{EVENTS, POOL_AGE_MAX, POOL_IDLE_MAX, POOL_MAX, POOL_OPEN_MAX, POOL_RECYCLE_MAX},
+};
 
 /// The pool of one process.
 #[derive(Clone)]
 pub(crate) struct Reader {
     pool: Pool,
     readiness: Readiness,
+    read_max: Duration,
 }
 
 impl Reader {
@@ -47,12 +45,24 @@ impl Reader {
             .post_create(vet)
             .max_size(size)
             .runtime(Runtime::Tokio1)
-            .wait_timeout(Some(WAIT_MAX))
-            .create_timeout(Some(CREATE_MAX))
-            .recycle_timeout(Some(RECYCLE_MAX))
+            .wait_timeout(Some(POOL_MAX))
+            .create_timeout(Some(POOL_OPEN_MAX))
+            .recycle_timeout(Some(POOL_RECYCLE_MAX))
             .build()
             .map_err(|error| Error::Corrupt(error.to_string()))?;
-        Ok(Self { pool, readiness })
+        Ok(Self { pool, readiness, read_max: EVENTS.read })
+    }
+
+    /// The same, for reads that end sooner.
+    #[must_use]
+    pub(crate) fn within(mut self, read_max: Duration) -> Self {
+        self.read_max = read_max;
+        self
+    }
+
+    /// Closes connections that rest for long, or are old; those in use are not touched.
+    pub(crate) fn let_go(&self) {
+        self.pool.retain(|_, known| known.age() < POOL_AGE_MAX && known.last_used() < POOL_IDLE_MAX);
     }
 
     /// The pool at this moment.
@@ -84,7 +94,7 @@ impl Reader {
         sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
-        self.look_up_within(READ_MAX, sql, values).await
+        self.look_up_within(self.read_max, sql, values).await
     }
 
     /// As [`Reader::look_up`], for what may take longer than a look-up.
@@ -115,7 +125,7 @@ impl Reader {
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
         let step = traces::step(What::Statement(name_of(sql), None));
-        let found = bounded(READ_MAX, async {
+        let found = bounded(self.read_max, async {
             let claim = object.prepare_cached("select telemetry.claim($1)").await?;
             let statement = object.prepare_cached(sql).await?;
             let tenant = tenant.as_str();
@@ -145,7 +155,7 @@ impl Reader {
     pub(crate) async fn as_person(
         &self,
         claims: &str,
-        sql: &str,
+        sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         self.under_claims("begin read only; set local role authenticated", claims, sql, values).await
@@ -156,7 +166,7 @@ impl Reader {
     pub(crate) async fn for_person(
         &self,
         claims: &str,
-        sql: &str,
+        sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         self.under_claims("begin", claims, sql, values).await
@@ -164,13 +174,13 @@ impl Reader {
 
     async fn under_claims(
         &self,
-        begin: &str,
+        begin: &'static str,
         claims: &str,
-        sql: &str,
+        sql: &'static str,
         values: &[&(dyn ToSql + Sync)],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
-        let found = bounded(READ_MAX, async {
+        let found = bounded(self.read_max, async {
             let claim =
                 object.prepare_cached("select set_config('request.jwt.claims', $1::text, true)").await?;
             let statement = object.prepare_cached(sql).await?;
@@ -197,7 +207,7 @@ impl Reader {
         const SQL: &str = include_str!("../sql/event_refused.sql");
         let object = self.object().await?;
         let step = traces::step(What::Statement(name_of(SQL), None));
-        let buried = bounded(READ_MAX, async {
+        let buried = bounded(self.read_max, async {
             let statement = object.prepare_cached(SQL).await?;
             crate::bury_refused(&object, &statement, submission).await
         })

@@ -25,6 +25,8 @@ pub(crate) struct Room {
     patience: Patience,
     most: usize,
     rows: usize,
+    /// What a batch took of late: the most, forgotten slowly.
+    batch: usize,
     /// Since when each take found a row that had waited for more than the target, and for how long the first one had.
     late_since: Option<(Instant, Duration)>,
 }
@@ -32,7 +34,7 @@ pub(crate) struct Room {
 impl Room {
     /// So many rows at most.
     pub(crate) fn new(most: usize, patience: Patience) -> Self {
-        Self { patience, most, rows: most, late_since: None }
+        Self { patience, most, rows: most, batch: 1, late_since: None }
     }
 
     /// Whether one more may wait beside so many.
@@ -55,6 +57,7 @@ impl Room {
         waiting: usize,
         writers: usize,
     ) {
+        self.batch = taken.max(self.batch - self.batch / 8);
         let waited = now.saturating_duration_since(oldest);
         if waited <= self.patience.target {
             self.late_since = None;
@@ -67,8 +70,8 @@ impl Room {
         }
         self.late_since = Some((now, waited));
         if waited > then / 2 {
-            // Never fewer than what keeps every writer at work.
-            self.rows = (waiting.min(self.rows) / 2).max(taken * writers).clamp(1, self.most);
+            // Never fewer than what gives every writer a whole batch: smaller ones cost as much and do less.
+            self.rows = (waiting.min(self.rows) / 2).max(self.batch * writers).clamp(1, self.most);
         }
     }
 }

@@ -57,6 +57,9 @@ pub(crate) async fn check_in(
 ) -> Result<Answer, Problem> {
     let mut stages = Stages::begin(context.began);
     let _under_way = state.scans.enter()?;
+    if state.store.is_full() {
+        return Err(Fault::overloaded().into());
+    }
     let device = device(&state, &request).await?;
     state.unknown_tickets.check(&device.id)?;
     stages.end(Stage::Lookup, state.clock.monotonic());

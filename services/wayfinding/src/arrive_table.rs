@@ -48,6 +48,9 @@ pub(crate) async fn arrive_table(
     state: Data<State>,
 ) -> Result<Answer, Problem> {
     let _under_way = state.pings.enter()?;
+    if state.store.is_full() {
+        return Err(Fault::overloaded().into());
+    }
     let signed = caller::signed(&request)?;
     let (tenant, nonce, body) = match signed {
         Some(signed) => {

@@ -16,6 +16,7 @@ mod durability;
 mod images;
 mod linters;
 mod metrics_proxy;
+mod overload;
 mod rules;
 mod smoke;
 mod traces;
