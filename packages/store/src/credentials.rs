@@ -12,9 +12,9 @@ use tokio_postgres::Row;
 use crate::{Error, reader::Reader};
 
 /// A revocation reaches every instance within 5 s, also where the notification is lost.
-const CREDENTIAL_TTL: Duration = Duration::from_secs(4);
+pub(crate) const CREDENTIAL_TTL: Duration = Duration::from_secs(4);
 /// Devices and keys that are remembered; beyond it the least used are looked up again.
-const CREDENTIALS_MAX: u64 = 20_000;
+pub(crate) const CREDENTIALS_MAX: u64 = 20_000;
 
 /// A key that signs, as it stands in the store.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ pub(crate) struct Credentials {
 
 /// A look-up that found nothing, or could not look.
 #[derive(Clone)]
-enum Miss {
+pub(crate) enum Miss {
     None,
     Failed(Error),
 }
@@ -103,7 +103,7 @@ impl Credentials {
     }
 }
 
-fn found<T>(looked_up: Result<Arc<T>, Arc<Miss>>) -> Result<Option<Arc<T>>, Error> {
+pub(crate) fn found<T>(looked_up: Result<Arc<T>, Arc<Miss>>) -> Result<Option<Arc<T>>, Error> {
     match looked_up {
         Ok(value) => Ok(Some(value)),
         Err(miss) => match &*miss {

@@ -169,14 +169,14 @@ impl<'a> Columns<'a> {
 }
 
 /// What the statement says of one request.
-struct Stored {
-    replayed: bool,
-    reused: bool,
-    outcomes: Vec<Outcome>,
+pub(crate) struct Stored {
+    pub(crate) replayed: bool,
+    pub(crate) reused: bool,
+    pub(crate) outcomes: Vec<Outcome>,
 }
 
 impl Stored {
-    fn receipts(self, row: &Submission) -> Result<SubmitAnswer, SendError> {
+    pub(crate) fn receipts(self, row: &Submission) -> Result<SubmitAnswer, SendError> {
         if self.reused {
             return Ok(SubmitAnswer::NonceReused);
         }
@@ -206,7 +206,7 @@ fn stored(row: &Row) -> Result<Stored, SendError> {
     Ok(Stored { replayed: row.try_get("replayed")?, reused, outcomes })
 }
 
-fn outcome(word: &str) -> Result<Outcome, SendError> {
+pub(crate) fn outcome(word: &str) -> Result<Outcome, SendError> {
     match word {
         "accepted" => Ok(Outcome::Accepted),
         "duplicate" => Ok(Outcome::Duplicate),
@@ -224,26 +224,32 @@ pub(crate) async fn bury_refused(
     statement: &Statement,
     submission: &mut Submission,
 ) -> Result<usize, tokio_postgres::Error> {
-    let raws: Vec<&[u8]> = submission
-        .items
-        .iter()
-        .map(|item| match item {
-            Item::Event(event) => &*event.raw,
-            Item::DeadLetter(_) => b"null".as_slice(),
-        })
-        .collect();
-    let found = client.query(statement, &[&raws]).await?;
-    let mut refused = Vec::new();
+    let found = client.query(statement, &[&raws(submission).collect::<Vec<_>>()]).await?;
+    let mut taken = vec![true; submission.items.len()];
     for row in &found {
         let ordinal: i64 = row.try_get("ord")?;
-        if !row.try_get::<_, bool>("taken")? {
-            refused.extend(usize::try_from(ordinal - 1));
+        let place = usize::try_from(ordinal - 1).ok().and_then(|at| taken.get_mut(at));
+        if let Some(place) = place {
+            *place = row.try_get("taken")?;
         }
     }
-    for index in &refused {
-        if let Some(item) = submission.items.get_mut(*index)
-            && let Item::Event(event) = item
-        {
+    Ok(bury(submission, &taken))
+}
+
+/// What the database is to take as jsonb, item by item.
+pub(crate) fn raws(submission: &Submission) -> impl Iterator<Item = &[u8]> {
+    submission.items.iter().map(|item| match item {
+        Item::Event(event) => &*event.raw,
+        Item::DeadLetter(_) => b"null".as_slice(),
+    })
+}
+
+/// Makes dead letters of the events that are not taken. Returns how many there were.
+pub(crate) fn bury(submission: &mut Submission, taken: &[bool]) -> usize {
+    let mut buried = 0;
+    for (item, _) in submission.items.iter_mut().zip(taken).filter(|(_, taken)| !**taken) {
+        if let Item::Event(event) = item {
+            buried += 1;
             *item = Item::DeadLetter(DeadLetter {
                 reason: RejectReason::DbDataException,
                 detail: "the database does not take the event as jsonb".to_owned(),
@@ -255,5 +261,5 @@ pub(crate) async fn bury_refused(
             });
         }
     }
-    Ok(refused.len())
+    buried
 }

@@ -1,7 +1,7 @@
 //! The keys that sign: found by id, opened, and asked whether a request is theirs. For every service that takes signed
 //! requests.
 //!
-//! [`Store::signing_key`] keeps keys for a few seconds, so that a revocation holds within five; here each one's HMAC schedules
+//! [`EventStore::signing_key`] keeps keys for a few seconds, so that a revocation holds within five; here each one's HMAC schedules
 //! are kept for as long as the store hands out the same key, each with the end of its grace, which is held against the
 //! clock at every request. The bootstrap key of a single-tenant box is added.
 
@@ -18,7 +18,7 @@ use seatpilot_runtime::{AtRest, HmacTenantSecret, PlainSecrets, SecretBytes};
 use seatpilot_signing::{Key, KeyRing, SignedRequest};
 
 use crate::{
-    Error, SigningKey, Store,
+    Error, EventStore, SigningKey,
     sealing::{Column, Place, SealFault, Sealing},
 };
 
@@ -30,7 +30,7 @@ const SURE_FOR: Duration = Duration::from_millis(100);
 
 /// Finds keys.
 pub struct Keys {
-    store: Store,
+    store: EventStore,
     sealing: Option<Sealing>,
     plain: PlainSecrets,
     bootstrap: Option<Arc<SigningKey>>,
@@ -61,7 +61,7 @@ struct Found {
 impl Keys {
     /// Keys of the store, and the bootstrap key of a single-tenant box.
     pub fn new(
-        store: Store,
+        store: impl Into<EventStore>,
         bootstrap: Option<HmacTenantSecret>,
         at_rest: &AtRest,
         metrics: Arc<KeyMetrics>,
@@ -78,7 +78,7 @@ impl Keys {
         });
         let sealing = Sealing::new(&at_rest.keys);
         Self {
-            store,
+            store: store.into(),
             sealing,
             plain: at_rest.plain,
             bootstrap,

@@ -14,10 +14,12 @@ mod credentials;
 mod dead_letters;
 mod download;
 mod error;
+mod event_store;
 mod events;
 mod keeper;
 pub mod keys;
 mod kpi;
+mod memory;
 mod metering;
 mod places;
 mod prepared;
@@ -66,10 +68,12 @@ pub use crate::{
         RedrivenLetter,
     },
     error::{Cause, Error},
+    event_store::EventStore,
     kpi::{Behind, Refreshed, Retained, Staleness},
+    memory::{KeptEvent, KeptLetter, MEMORY_BYTES_MAX, MemoryStore},
     metering::{Metered, ServedRoutes},
     quotas::{Allowance, Exhausted},
-    rest::RestFault,
+    rest::{RestFault, RestSettings, RestSettingsFault, RestStore},
     sessions::ArriveAnswer,
 };
 

@@ -100,11 +100,11 @@ impl Inner {
 }
 
 /// Counts come as Postgres' signed `bigint` and are never negative.
-fn unsigned(number: i64) -> u64 {
+pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
-fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
+pub(crate) fn parsed<T: std::str::FromStr>(text: &str) -> Result<T, Error> {
     text.parse().map_err(|_| Error::Corrupt(format!("the database has {text} where none of ours belongs")))
 }
 

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, time::Duration};
 
 use seatpilot_http::RatePolicy;
 use seatpilot_runtime::{
-    AdminAccess, AtRest, DatabaseConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
+    AdminAccess, AtRest, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreConfig,
     hmac_tenant_secret, variable,
 };
 
@@ -13,8 +13,8 @@ use seatpilot_runtime::{
 pub struct Config {
     /// What all services share.
     pub service: ServiceConfig,
-    /// The database.
-    pub database: DatabaseConfig,
+    /// Where the events go.
+    pub store: StoreConfig,
     /// The bootstrap key of a single-tenant box.
     pub bootstrap: Option<HmacTenantSecret>,
     /// What opens the keys of the database.
@@ -32,12 +32,13 @@ impl Config {
     /// Reads all of it.
     pub fn read(env: &mut Environment) -> Self {
         let service = ServiceConfig::read(env, Self::DEFAULTS);
+        let bootstrap = hmac_tenant_secret(env, service.deployment);
         Self {
             admin: AdminAccess::read(env, service.deployment),
             at_rest: AtRest::read(env, service.deployment),
-            bootstrap: hmac_tenant_secret(env, service.deployment),
+            store: StoreConfig::read(env, service.deployment, bootstrap.as_ref()),
+            bootstrap,
             service,
-            database: DatabaseConfig::required(env),
             rate: rate(env),
         }
     }
@@ -72,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn a_database_is_required() {
+    fn a_store_is_required() {
         let faults = Environment::of::<&str, &str>([]).read(Config::read).unwrap_err();
         assert_eq!(faults.iter().map(|fault| fault.variable).collect::<Vec<_>>(), ["DATABASE_URL"]);
     }

@@ -16,6 +16,7 @@ mod openapi;
 mod quota;
 mod receipts;
 mod state;
+mod stores;
 
 use std::sync::Arc;
 
@@ -24,19 +25,14 @@ use seatpilot_http::{
     admin::{AdminGuard, AdminGuardSettings, Database},
 };
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{
-    Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging, variable,
-};
-use seatpilot_store::{Maps, Store, StoreSettings, Writes};
+use seatpilot_runtime::{Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, logging, variable};
+use seatpilot_store::EventStore;
 
 pub use config::Config;
 pub use openapi::document as openapi_document;
 pub use receipts::{ItemReceipt, Receipts};
 
 use crate::state::State;
-
-/// Connections of the reading pool: keys and tenants, all of them cached.
-const POOL_SIZE: usize = 4;
 
 /// The process: configuration, then a server until it is asked to end.
 ///
@@ -53,21 +49,24 @@ pub async fn run(process: Process) -> Result<(), Failure> {
 /// A server that listens and waits to be run.
 ///
 /// # Errors
-/// A database URL that cannot be used, an address that cannot be listened on.
+/// A database URL or key that cannot be used, an address that cannot be listened on.
 pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+    let (store, readiness) = stores::open(&config, &clock)?;
+    bind_to(store, readiness, config, clock, shutdown)
+}
+
+/// The same on a store that is open already.
+///
+/// # Errors
+/// An address that cannot be listened on.
+pub fn bind_to(
+    store: EventStore,
+    readiness: Readiness,
+    config: Config,
+    clock: Clock,
+    shutdown: Shutdown,
+) -> Result<Server, Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
-    let readiness = Readiness::starting(StoreKind::Postgres);
-    let store = Store::open(StoreSettings {
-        url: config.database.url.clone(),
-        application_name: config.service.service_name.clone(),
-        writes: Writes::Events,
-        maps: Maps::NotKept,
-        pool_size: POOL_SIZE,
-        deployment: config.service.deployment,
-        readiness: readiness.clone(),
-        clock: clock.clone(),
-    })
-    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
     store.observe(&metrics);
     let options = ServeOptions {
         config: config.service.clone(),
@@ -81,12 +80,12 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
     let guard = AdminGuard::new(AdminGuardSettings {
         access: config.admin.clone(),
         deployment: config.service.deployment,
-        database: Database::Present,
+        database: if store.database().is_some() { Database::Present } else { Database::Missing },
         clock: clock.clone(),
     })
     .map_err(|fault| ConfigFaults::of(&variable::SUPABASE_JWKS_URL, fault.to_string()))?
     .with_login_page(admin::form_for);
-    let desk = Arc::new(admin::Desk::new(Arc::new(guard), Some(store.clone())));
+    let desk = Arc::new(admin::Desk::new(Arc::new(guard), store.database().cloned()));
     let state = Arc::new(State::new(config, store, metrics, clock));
     Ok(Server::bind(options, move |routes: &mut Routes| {
         routes.state(Arc::clone(&state)).post("/v1/events", Success::Accepted, events::post_events);

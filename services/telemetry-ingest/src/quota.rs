@@ -2,7 +2,7 @@
 //! queue with its bytes.
 
 use seatpilot_domain_model::{Feature, Item, Outcome, Receipt, RejectReason, TenantId};
-use seatpilot_store::{Allowance, Store};
+use seatpilot_store::{Allowance, EventStore};
 
 /// The type that counts as a seat assigned besides being an event.
 const SEATING_ASSIGNED: &str = "seating.assigned";
@@ -11,7 +11,7 @@ const DETAIL: &str = "the plan's limit of this month is reached";
 
 /// Units that a request was allowed. Dropped, it gives back those that were not used: what was not stored as new.
 pub(crate) struct Allowed<'s> {
-    store: &'s Store,
+    store: &'s EventStore,
     tenant: &'s TenantId,
     /// By item: whether it was allowed as an event, and as a seat.
     items: Vec<(bool, bool)>,
@@ -19,7 +19,7 @@ pub(crate) struct Allowed<'s> {
 
 /// Holds the events of a request to the plan: those that go over it become dead letters.
 pub(crate) fn allow<'s>(
-    store: &'s Store,
+    store: &'s EventStore,
     tenant: &'s TenantId,
     items: Vec<Item>,
 ) -> (Vec<Item>, Allowed<'s>) {

@@ -9,14 +9,14 @@ use seatpilot_domain_model::{CountedOnly, Receipt, TenantId};
 use seatpilot_http::RateLimiter;
 use seatpilot_metrics_api::{IngestMetrics, Metrics, TENANTS_MAX};
 use seatpilot_runtime::Clock;
-use seatpilot_store::{Store, keys::Keys};
+use seatpilot_store::{EventStore, keys::Keys};
 
 use crate::{config::Config, load::Load};
 
 /// What all workers share.
 pub(crate) struct State {
     pub(crate) clock: Clock,
-    pub(crate) store: Store,
+    pub(crate) store: EventStore,
     pub(crate) keys: Keys,
     pub(crate) rates: RateLimiter<String>,
     pub(crate) load: Load,
@@ -27,7 +27,7 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: Config, store: Store, metrics: Arc<Metrics>, clock: Clock) -> Self {
+    pub(crate) fn new(config: Config, store: EventStore, metrics: Arc<Metrics>, clock: Clock) -> Self {
         Self {
             keys: Keys::new(store.clone(), config.bootstrap, &config.at_rest, metrics.keys()),
             rates: RateLimiter::new(config.rate, clock.clone()),

@@ -50,6 +50,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "108" "telemetry_routes_served",
     "109" "telemetry_dlq_redrive",
     "110" "ops_signing_key_rotate",
+    "111" "rest_ingest",
 };
 
 /// The ledger as the Supabase CLI makes it.

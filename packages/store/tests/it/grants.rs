@@ -188,6 +188,27 @@ const GRANTS: &[(&str, &str, &str)] = &[
         "execute",
         "app.csv_cell app.csv_header app.csv_line app.one_line app.billing_sha256",
     ),
+    // The owner of what Supabase's REST interface shows: what ingest may, and the service key may call it.
+    ("service_role", "execute", "seatpilot_rest.ingest"),
+    ("service_role", "usage", "seatpilot_rest"),
+    ("seatpilot_rest", "select", "telemetry.event_ids telemetry.ingest_nonces"),
+    (
+        "seatpilot_rest",
+        "insert",
+        "telemetry.event_ids telemetry.ingest_nonces telemetry.events_raw telemetry.events_dlq",
+    ),
+    (
+        "seatpilot_rest",
+        "execute",
+        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing",
+    ),
+    ("seatpilot_rest", "execute", "telemetry.is_jsonb telemetry.claim telemetry.uuid_v7"),
+    ("seatpilot_rest", "select", "app.features app.plans app.entitlements app.tenant_plans"),
+    ("seatpilot_rest", "select", "app.entitlement_overrides app.monthly_counters"),
+    ("seatpilot_rest", "execute", "app.entitlements_in_force app.entitlements_of app.plan_in_force"),
+    ("seatpilot_rest", "select", "ops.venues.tenant_id ops.venues.venue_id ops.venues.time_zone"),
+    ("seatpilot_rest", "select", "supabase_migrations.schema_migrations.version"),
+    ("seatpilot_rest", "usage", "ops telemetry app supabase_migrations"),
     // Schemas.
     ("seatpilot_checkin", "usage", "ops telemetry supabase_migrations"),
     ("seatpilot_wayfinding", "usage", "ops telemetry supabase_migrations"),
@@ -253,7 +274,7 @@ const GRANTED: &str = "
     cross join lateral aclexplode(o.acl) a
     left join pg_roles r on r.oid = a.grantee
     where a.grantee <> o.owner
-        and o.namespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'public', 'supabase_migrations')";
+        and o.namespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'public', 'seatpilot_rest', 'supabase_migrations')";
 
 async fn granted(client: &tokio_postgres::Client) -> BTreeSet<String> {
     client.query(GRANTED, &[]).await.unwrap().iter().map(|row| row.get(0)).collect()

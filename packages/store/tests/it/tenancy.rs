@@ -121,7 +121,7 @@ const RULES: &[Rule] = &[
     Rule {
         says: "a function finds names in pg_catalog only, and a caller's own types last",
         broken_by: "select f.oid::regprocedure::text from pg_proc f
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit')
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'seatpilot_rest')
                 and not coalesce(f.proconfig @> array['search_path=pg_catalog, pg_temp'], false)",
         planted: &[
             "alter function telemetry.refresh_mv(text) set search_path = ''",
@@ -132,7 +132,7 @@ const RULES: &[Rule] = &[
         says: "a function is nobody's who was not given it, but for the claim's readers, which policies call",
         broken_by: "select f.oid::regprocedure::text
             from pg_proc f cross join lateral aclexplode(coalesce(f.proacl, acldefault('f', f.proowner))) a
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit') and a.grantee = 0
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'seatpilot_rest') and a.grantee = 0
                 and f.oid not in ('telemetry.claim_tenant_id()'::regprocedure, 'telemetry.claim_role()'::regprocedure)",
         planted: &["create function telemetry.later() returns int language sql as 'select 1'"],
     },
@@ -140,7 +140,7 @@ const RULES: &[Rule] = &[
         says: "a function that runs as its owner is on the list, with that owner",
         broken_by: "select f.oid::regprocedure || ' as ' || f.proowner::regrole
             from pg_proc f
-            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit') and f.prosecdef
+            where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'seatpilot_rest') and f.prosecdef
                 and (f.oid::regprocedure::text, f.proowner::regrole::text) not in (
                     ('ops.device_by_token_hash(bytea)', 'seatpilot_lookup'),  -- before there is a claim
                     ('ops.signing_key_by_id(text)', 'seatpilot_lookup'),
@@ -153,6 +153,7 @@ const RULES: &[Rule] = &[
                     ('app.ops_metering_seed_daily(text)', 'seatpilot_billing'),
                     ('app.billing_close_month(text,text,text)', 'seatpilot_billing'),
                     ('telemetry.rebuild_mv(text)', 'seatpilot_rollup'),
+                    ('seatpilot_rest.ingest(text,jsonb)', 'seatpilot_rest'), -- the service key's one function
                     -- one tenant, by the claim; for admins, owners and operators
                     ('telemetry.dlq_claim(text,uuid[],uuid)', 'seatpilot_redrive'),
                     ('telemetry.dlq_settle(text,text,inet,text,uuid,uuid[],uuid[],text[],timestamp with time zone[],text[],uuid[],text[],text[],text[])', 'seatpilot_redrive'),
@@ -168,7 +169,7 @@ const RULES: &[Rule] = &[
         says: "services and people own nothing, are in no role but on the list, and are bound by row level security",
         broken_by: "with r as (
                 select *, rolname in ('seatpilot_lookup', 'seatpilot_rollup', 'seatpilot_retention', 'seatpilot_audit',
-                    'seatpilot_billing', 'seatpilot_redrive') as owns
+                    'seatpilot_billing', 'seatpilot_redrive', 'seatpilot_rest') as owns
                 from pg_roles where rolname like 'seatpilot\\_%' or rolname in ('anon', 'authenticated')
             )
             select r.rolname || ' may too much' from r

@@ -1,17 +1,36 @@
 //! The rows do not depend on the order in which events arrive, nor on how often somebody refreshed (G11).
 
+use seatpilot_testkit::Effort;
+use serde_json::Value;
+
 use crate::evening::{CHECK_INS, Dice, Evening, check_in, crowd, shuffled};
+
+/// Events, and the orders that they arrive in.
+fn events_and_shuffles() -> (usize, u64) {
+    match Effort::of_run() {
+        Effort::Quick => (1_500, 3),
+        Effort::Full => (6_000, 20),
+    }
+}
+
+/// SHA-256 over the rows of both views, in their order, as the server hashes it.
+async fn digest(evening: &Evening) -> String {
+    let rows = evening.rows().await.join("\n");
+    let sql = "select encode(sha256(convert_to($1, 'UTF8')), 'hex')";
+    evening.owner.query_one(sql, &[&rows]).await.unwrap().get(0)
+}
 
 #[tokio::test]
 async fn any_order_of_arrival_gives_the_same_rows() {
-    let crowd = crowd(1_500, 11);
+    let (events, shuffles) = events_and_shuffles();
+    let crowd = crowd(events, 11);
     let at_once = Evening::new().await;
     at_once.store(&crowd).await;
     at_once.refresh_all().await;
-    let rows = at_once.rows().await;
+    let (rows, hash) = (at_once.rows().await, digest(&at_once).await);
     assert!(rows.len() > 100, "{}", rows.len());
 
-    for seed in 1..=3 {
+    for seed in 1..=shuffles {
         let live = Evening::new().await;
         let mut dice = Dice(seed);
         let mut events = shuffled(crowd.clone(), seed);
@@ -25,7 +44,39 @@ async fn any_order_of_arrival_gives_the_same_rows() {
         }
         live.refresh_all().await;
         assert_eq!(live.rows().await, rows, "shuffle {seed}");
+        assert_eq!(digest(&live).await, hash, "shuffle {seed}");
     }
+    println!(
+        "guarantee: G11 | {events} events in {shuffles} other orders, refreshed meanwhile: {} rows with SHA-256 {}…",
+        rows.len(),
+        &hash[..16]
+    );
+}
+
+#[tokio::test]
+async fn a_fresh_database_with_the_same_events_has_the_same_rows() {
+    let (events, _) = events_and_shuffles();
+    let lived = Evening::new().await;
+    for part in shuffled(crowd(events, 12), 7).chunks(170) {
+        lived.store(part).await;
+        lived.refresh_all().await;
+    }
+    // As they stand in the table, in no order that anybody chose; the transactions that wrote them are those of the copy.
+    let stored = "select jsonb_agg(to_jsonb(e) order by md5(e.id::text)) from telemetry.events_raw e";
+    let stored: Value = lived.owner.query_one(stored, &[]).await.unwrap().get(0);
+    let fresh = Evening::new().await;
+    let columns =
+        "received_at, occurred_at, id, session_id, tenant_id, type, source, venue_id, channel, data";
+    let copy = format!(
+        "insert into telemetry.events_raw ({columns})
+         select {columns} from jsonb_populate_recordset(null::telemetry.events_raw, $1)"
+    );
+    assert_eq!(fresh.owner.execute(&copy, &[&stored]).await.unwrap(), events as u64);
+    fresh.kpi.execute("select from telemetry.rebuild_mv()", &[]).await.unwrap();
+    fresh.refresh_all().await;
+    assert_eq!(fresh.rows().await, lived.rows().await);
+    assert_eq!(digest(&fresh).await, digest(&lived).await);
+    println!("guarantee: G11 | {events} events copied to a fresh database and rebuilt there: the same rows");
 }
 
 #[tokio::test]

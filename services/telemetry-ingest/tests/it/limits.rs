@@ -4,11 +4,18 @@ use seatpilot_runtime::Clock;
 use serde_json::json;
 use uuid::Uuid;
 
-use crate::service::{PATH, Service, Signed, event, event_with};
+use crate::service::{Kind, PATH, Service, Signed, event, event_with, on_every_store};
 
-#[tokio::test]
-async fn a_body_of_256_kib_is_read_and_one_byte_more_is_too_large() {
-    let service = Service::start().await;
+on_every_store!(
+    a_body_of_256_kib_is_read_and_one_byte_more_is_too_large,
+    an_event_of_32_kib_is_stored_and_one_byte_more_is_too_large,
+    an_array_has_1_to_500_items_or_leaves_no_trace,
+    a_key_over_its_rate_is_told_how_long_to_wait_and_uses_up_no_nonce,
+    an_encoded_body_is_refused_by_its_head,
+);
+
+async fn a_body_of_256_kib_is_read_and_one_byte_more_is_too_large(kind: Kind) {
+    let service = Service::on(kind).await;
     let mut body = json!([event()]).to_string();
     body.push_str(&" ".repeat(256 * 1024 - body.len()));
     assert_eq!(service.post(body.clone()).await.status, 202);
@@ -18,9 +25,8 @@ async fn a_body_of_256_kib_is_read_and_one_byte_more_is_too_large() {
     assert_eq!(service.rows().await, (1, 0, 1));
 }
 
-#[tokio::test]
-async fn an_event_of_32_kib_is_stored_and_one_byte_more_is_too_large() {
-    let service = Service::start().await;
+async fn an_event_of_32_kib_is_stored_and_one_byte_more_is_too_large(kind: Kind) {
+    let service = Service::on(kind).await;
     let filled = |len: usize| {
         let bare = event_with(Uuid::now_v7(), json!({"a": ""})).to_string();
         bare.replace(r#""a":"""#, &format!(r#""a":"{}""#, "x".repeat(len - bare.len())))
@@ -29,9 +35,8 @@ async fn an_event_of_32_kib_is_stored_and_one_byte_more_is_too_large() {
     assert_eq!(service.post(filled(32 * 1024 + 1)).await.problem(), (422, "event_too_large".to_owned()));
 }
 
-#[tokio::test]
-async fn an_array_has_1_to_500_items_or_leaves_no_trace() {
-    let service = Service::start().await;
+async fn an_array_has_1_to_500_items_or_leaves_no_trace(kind: Kind) {
+    let service = Service::on(kind).await;
     let events = |count: usize| json!((0..count).map(|_| event()).collect::<Vec<_>>());
     for body in [json!([]), events(501)] {
         let reply = service.post_json(&body).await;
@@ -44,10 +49,9 @@ async fn an_array_has_1_to_500_items_or_leaves_no_trace() {
     assert_eq!(service.rows().await, (500, 0, 1));
 }
 
-#[tokio::test]
-async fn a_key_over_its_rate_is_told_how_long_to_wait_and_uses_up_no_nonce() {
+async fn a_key_over_its_rate_is_told_how_long_to_wait_and_uses_up_no_nonce(kind: Kind) {
     let limits = [("INGEST_RATE_PER_SECOND", "1"), ("INGEST_RATE_BURST", "3")];
-    let service = Service::start_with(Clock::system(), &limits).await;
+    let service = Service::start_on(kind, Clock::system(), &limits).await;
     for _ in 0..3 {
         assert_eq!(service.post(event().to_string()).await.status, 202);
     }
@@ -66,9 +70,8 @@ async fn a_key_over_its_rate_is_told_how_long_to_wait_and_uses_up_no_nonce() {
     assert_eq!((reply.status, reply.header("idempotent-replayed")), (202, None));
 }
 
-#[tokio::test]
-async fn an_encoded_body_is_refused_by_its_head() {
-    let service = Service::start().await;
+async fn an_encoded_body_is_refused_by_its_head(kind: Kind) {
+    let service = Service::on(kind).await;
     let signed = Signed::now(event().to_string());
     let mut encoded = signed.clone();
     encoded.headers.push(("content-encoding".into(), "gzip".into()));

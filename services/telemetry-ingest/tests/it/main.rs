@@ -17,6 +17,7 @@ mod items;
 mod limits;
 mod login;
 mod openapi;
+mod poison;
 mod process;
 mod quota;
 mod replays;

@@ -3,11 +3,18 @@
 use futures_util::future::join_all;
 use serde_json::json;
 
-use crate::service::{KEY_ID, SECRET, Service, Signed, event};
+use crate::service::{KEY_ID, Kind, SECRET, Service, Signed, event, on_every_store};
 
-#[tokio::test]
-async fn the_same_request_again_is_answered_as_the_first_time_and_not_counted() {
-    let service = Service::start().await;
+on_every_store!(
+    the_same_request_again_is_answered_as_the_first_time_and_not_counted,
+    the_422_of_an_item_is_remembered_too,
+    a_nonce_with_another_body_is_refused_and_stores_nothing,
+    what_never_reached_the_store_uses_up_no_nonce,
+    one_request_sent_a_hundred_times_at_once_makes_one_set_of_rows,
+);
+
+async fn the_same_request_again_is_answered_as_the_first_time_and_not_counted(kind: Kind) {
+    let service = Service::on(kind).await;
     let second = service.second().await;
     let signed = Signed::now(json!([event(), {"id": 1}, event()]).to_string());
     let first = service.send(&signed).await;
@@ -22,9 +29,8 @@ async fn the_same_request_again_is_answered_as_the_first_time_and_not_counted() 
     assert_eq!(service.rejected("acme", "schema_violation").await, 1.0);
 }
 
-#[tokio::test]
-async fn the_422_of_an_item_is_remembered_too() {
-    let service = Service::start().await;
+async fn the_422_of_an_item_is_remembered_too(kind: Kind) {
+    let service = Service::on(kind).await;
     let signed = Signed::now("{\"id\":");
     let first = service.send(&signed).await;
     let again = service.send(&signed).await;
@@ -40,9 +46,8 @@ async fn the_422_of_an_item_is_remembered_too() {
     assert_eq!(service.rows().await, (0, 1, 1));
 }
 
-#[tokio::test]
-async fn a_nonce_with_another_body_is_refused_and_stores_nothing() {
-    let service = Service::start().await;
+async fn a_nonce_with_another_body_is_refused_and_stores_nothing(kind: Kind) {
+    let service = Service::on(kind).await;
     let first = Signed::now(event().to_string());
     assert_eq!(service.send(&first).await.status, 202);
     let (ts, nonce) = (first.header("x-ts").parse().unwrap(), first.header("x-nonce"));
@@ -57,9 +62,8 @@ async fn a_nonce_with_another_body_is_refused_and_stores_nothing() {
     assert_eq!(service.send(&next).await.status, 202);
 }
 
-#[tokio::test]
-async fn what_never_reached_the_store_uses_up_no_nonce() {
-    let service = Service::start().await;
+async fn what_never_reached_the_store_uses_up_no_nonce(kind: Kind) {
+    let service = Service::on(kind).await;
     let good = Signed::now(event().to_string());
     let (ts, nonce) = (good.header("x-ts").parse().unwrap(), good.header("x-nonce"));
     let empty = Signed::with("[]", KEY_ID, &SECRET, ts, nonce);
@@ -69,9 +73,8 @@ async fn what_never_reached_the_store_uses_up_no_nonce() {
     assert_eq!((reply.status, reply.header("idempotent-replayed")), (202, None));
 }
 
-#[tokio::test]
-async fn one_request_sent_a_hundred_times_at_once_makes_one_set_of_rows() {
-    let service = Service::start().await;
+async fn one_request_sent_a_hundred_times_at_once_makes_one_set_of_rows(kind: Kind) {
+    let service = Service::on(kind).await;
     let second = service.second().await;
     let signed = Signed::now(json!([event(), event(), 3]).to_string());
     let sends = (0..100).map(|turn| {

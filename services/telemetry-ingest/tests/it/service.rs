@@ -1,18 +1,21 @@
 //! The service under test, its database, and a sender with a key.
 
 use std::{
+    ops::Deref,
     sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+
 use jiff::Timestamp;
 use reqwest::header::HeaderMap;
 use seatpilot_domain_model::{KeyScope, TenantId};
-use seatpilot_runtime::{Clock, Environment, SecretBytes, SecretString, Shutdown};
+use seatpilot_runtime::{Clock, Environment, Readiness, SecretBytes, SecretString, Shutdown, StoreKind};
 use seatpilot_signing::{Key, sign_sp1};
-use seatpilot_store::admin::Admin;
-use seatpilot_telemetry_ingest::{Config, bind};
-use seatpilot_testkit::TestDb;
+use seatpilot_store::{EventStore, MEMORY_BYTES_MAX, MemoryStore, admin::Admin};
+use seatpilot_telemetry_ingest::{Config, bind, bind_to};
+use seatpilot_testkit::{PostgRest, TestDb};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -31,13 +34,82 @@ pub(crate) const SECRET: [u8; 32] = {
     bytes
 };
 
-/// A running service, and the database behind it.
+/// Which of the three stores.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Postgres, by its own protocol.
+    Postgres,
+    /// The same, through the stand-in for Supabase's REST interface.
+    Rest,
+    /// The process' memory.
+    Memory,
+}
+
+/// Runs a test on each of the three stores: it is a function that takes a [`Kind`].
+macro_rules! on_every_store {
+    ($($name:ident),+ $(,)?) => {
+        $(mod $name {
+            use $crate::service::Kind;
+
+            #[tokio::test]
+            async fn on_postgres() {
+                super::$name(Kind::Postgres).await;
+            }
+
+            #[tokio::test]
+            async fn on_rest() {
+                super::$name(Kind::Rest).await;
+            }
+
+            #[tokio::test]
+            async fn in_memory() {
+                super::$name(Kind::Memory).await;
+            }
+        })+
+    };
+}
+pub(crate) use on_every_store;
+
+/// A running service, and the store behind it.
 pub(crate) struct Service {
-    pub(crate) db: TestDb,
+    pub(crate) db: Db,
     pub(crate) url: String,
     pub(crate) client: reqwest::Client,
+    pub(crate) store: Behind,
     shutdown: Shutdown,
     variables: Vec<(String, String)>,
+}
+
+/// What is between the service and its data.
+pub(crate) enum Behind {
+    Postgres,
+    Rest(PostgRest),
+    Memory(MemoryStore),
+}
+
+/// The database. Memory has none, and no test that asks for one is a test of memory.
+pub(crate) struct Db(Option<TestDb>);
+
+impl Deref for Db {
+    type Target = TestDb;
+
+    fn deref(&self) -> &TestDb {
+        self.0.as_ref().unwrap_or_else(|| panic!("the store in memory has no database"))
+    }
+}
+
+/// A dead letter, as any store keeps it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Letter {
+    pub(crate) tenant: String,
+    pub(crate) reason: String,
+    pub(crate) detail: String,
+    pub(crate) payload: Vec<u8>,
+    pub(crate) payload_len: usize,
+    pub(crate) key_id: String,
+    pub(crate) request_id: String,
+    pub(crate) event_type: Option<String>,
+    pub(crate) event_id: Option<Uuid>,
 }
 
 /// What was answered.
@@ -108,24 +180,52 @@ impl Service {
 
     /// The same, by another clock and with more in its environment.
     pub(crate) async fn start_with(clock: Clock, variables: &[(&str, &str)]) -> Self {
-        let db = TestDb::new().await;
-        let service = Self::on(db, clock, variables).await;
-        service.add_key("acme", KEY_ID, &SECRET, &[KeyScope::Ingest]).await;
-        service
+        Self::start_on(Kind::Postgres, clock, variables).await
     }
 
-    async fn on(db: TestDb, clock: Clock, variables: &[(&str, &str)]) -> Self {
-        let (url, shutdown) = serve(&db, clock, variables).await;
+    /// The same, on another store.
+    pub(crate) async fn on(kind: Kind) -> Self {
+        Self::start_on(kind, Clock::system(), &[]).await
+    }
+
+    /// On a store, by a clock, with more in its environment.
+    pub(crate) async fn start_on(kind: Kind, clock: Clock, variables: &[(&str, &str)]) -> Self {
+        let tenant: TenantId = "acme".parse().unwrap();
+        let (db, store) = match kind {
+            Kind::Postgres => (Some(TestDb::new().await), Behind::Postgres),
+            Kind::Rest => {
+                let db = TestDb::new().await;
+                let rest = PostgRest::before(&db).await;
+                (Some(db), Behind::Rest(rest))
+            }
+            Kind::Memory => {
+                let memory = MemoryStore::new(Some(tenant), MEMORY_BYTES_MAX, clock.clone());
+                (None, Behind::Memory(memory))
+            }
+        };
+        let db = Db(db);
+        if kind != Kind::Memory {
+            add_key(&db, "acme", KEY_ID, &SECRET, &[KeyScope::Ingest]).await;
+        }
+        Self::before(db, store, clock, variables).await
+    }
+
+    /// On a database, and what is between, that are there already.
+    pub(crate) async fn before(db: Db, store: Behind, clock: Clock, variables: &[(&str, &str)]) -> Self {
+        let (url, shutdown) = serve(&db, &store, clock, variables).await;
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let variables = variables.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect();
-        Self { db, url, client, shutdown, variables }
+        Self { db, url, client, store, shutdown, variables }
     }
 
-    /// A second instance on the same database, until the first ends.
+    /// A second instance on the same database, until the first ends. Of memory there is one only: the first.
     pub(crate) async fn second(&self) -> String {
+        if matches!(self.store, Behind::Memory(_)) {
+            return self.url.clone();
+        }
         let variables: Vec<(&str, &str)> =
             self.variables.iter().map(|(name, value)| (&**name, &**value)).collect();
-        let (url, shutdown) = serve(&self.db, Clock::system(), &variables).await;
+        let (url, shutdown) = serve(&self.db, &self.store, Clock::system(), &variables).await;
         let first = self.shutdown.clone();
         tokio::spawn(async move {
             first.begun().await;
@@ -139,10 +239,7 @@ impl Service {
     }
 
     pub(crate) async fn add_key(&self, tenant: &str, key_id: &str, secret: &[u8], scopes: &[KeyScope]) {
-        let tenant: TenantId = tenant.parse().unwrap();
-        let mut admin = self.admin().await;
-        admin.ensure_tenant(&tenant, tenant.as_str()).await.unwrap();
-        assert!(admin.put_key(&tenant, key_id, scopes, &SecretBytes::new(secret.to_vec())).await.unwrap());
+        add_key(&self.db, tenant, key_id, secret, scopes).await;
     }
 
     pub(crate) async fn send(&self, signed: &Signed) -> Reply {
@@ -178,11 +275,57 @@ impl Service {
 
     /// Events, dead letters and nonces stored.
     pub(crate) async fn rows(&self) -> (i64, i64, i64) {
+        if let Behind::Memory(memory) = &self.store {
+            let count = |number: usize| i64::try_from(number).unwrap();
+            return (
+                count(memory.events().len()),
+                count(memory.dead_letters().len()),
+                count(memory.nonces()),
+            );
+        }
         (
             self.number("select count(*) from telemetry.events_raw").await,
             self.number("select count(*) from telemetry.events_dlq").await,
             self.number("select count(*) from telemetry.ingest_nonces").await,
         )
+    }
+
+    /// Every dead letter, in the order received.
+    pub(crate) async fn letters(&self) -> Vec<Letter> {
+        if let Behind::Memory(memory) = &self.store {
+            let letters = memory.dead_letters().into_iter().map(|letter| Letter {
+                tenant: letter.tenant.as_str().to_owned(),
+                reason: letter.reason.as_str().to_owned(),
+                detail: letter.detail,
+                payload: letter.payload.into(),
+                payload_len: letter.payload_len,
+                key_id: letter.key_id,
+                request_id: letter.request_id,
+                event_type: letter.event_type.map(str::to_owned),
+                event_id: letter.event_id,
+            });
+            return letters.collect();
+        }
+        let rows = self
+            .db
+            .owner()
+            .await
+            .query("select * from telemetry.events_dlq order by received_at, dlq_id", &[])
+            .await
+            .unwrap();
+        rows.iter()
+            .map(|row| Letter {
+                tenant: row.get("tenant_id"),
+                reason: row.get("reason"),
+                detail: row.get("reason_detail"),
+                payload: row.get("payload"),
+                payload_len: usize::try_from(row.get::<_, i32>("payload_len")).unwrap(),
+                key_id: row.get("source_key_id"),
+                request_id: row.get("request_id"),
+                event_type: row.get("event_type"),
+                event_id: row.get("event_id"),
+            })
+            .collect()
     }
 
     /// The value of a series on `/metrics`, by its whole name with labels; 0 for a tenant that came just now.
@@ -246,12 +389,39 @@ pub(crate) async fn reply(request: reqwest::RequestBuilder) -> Reply {
     Reply { status, headers, text: response.text().await.unwrap() }
 }
 
-async fn serve(db: &TestDb, clock: Clock, variables: &[(&str, &str)]) -> (String, Shutdown) {
-    let database = db.url_as("seatpilot_ingest");
-    let own = [("DATABASE_URL", &*database), ("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")];
-    let config = Environment::of(own.iter().chain(variables).copied()).read(Config::read).unwrap();
+/// Gives a tenant of the database a key.
+pub(crate) async fn add_key(db: &TestDb, tenant: &str, key_id: &str, secret: &[u8], scopes: &[KeyScope]) {
+    let tenant: TenantId = tenant.parse().unwrap();
+    let mut admin = Admin::connect(&SecretString::from(db.owner_url().as_str())).await.unwrap();
+    admin.ensure_tenant(&tenant, tenant.as_str()).await.unwrap();
+    assert!(admin.put_key(&tenant, key_id, scopes, &SecretBytes::new(secret.to_vec())).await.unwrap());
+}
+
+/// `HMAC_TENANT_SECRET` with the key of [`Service::start`].
+pub(crate) fn bootstrap() -> String {
+    format!("acme:{KEY_ID}:{}", STANDARD.encode(SECRET))
+}
+
+async fn serve(db: &Db, store: &Behind, clock: Clock, variables: &[(&str, &str)]) -> (String, Shutdown) {
+    let own = match store {
+        Behind::Postgres => vec![("DATABASE_URL", db.url_as("seatpilot_ingest"))],
+        Behind::Rest(rest) => {
+            vec![("SUPABASE_URL", rest.url()), ("SUPABASE_SERVICE_ROLE_KEY", rest.secret_key().to_owned())]
+        }
+        Behind::Memory(_) => vec![("STORE", "memory".to_owned()), ("HMAC_TENANT_SECRET", bootstrap())],
+    };
+    let all = own.iter().map(|(name, value)| (*name, &**value));
+    let all = all.chain([("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")]).chain(variables.iter().copied());
+    let config = Environment::of(all).read(Config::read).unwrap();
     let shutdown = Shutdown::manual();
-    let server = bind(config, clock, shutdown.clone()).unwrap();
+    let server = match store {
+        Behind::Postgres | Behind::Rest(_) => bind(config, clock, shutdown.clone()),
+        Behind::Memory(memory) => {
+            let readiness = Readiness::without_database(StoreKind::Memory);
+            bind_to(EventStore::Memory(memory.clone()), readiness, config, clock, shutdown.clone())
+        }
+    };
+    let server = server.unwrap();
     let url = server.url();
     tokio::spawn(server.run());
     let began = Instant::now();
