@@ -129,6 +129,11 @@ impl Readiness {
         });
     }
 
+    /// Whether there was no contact with the store yet.
+    pub fn is_starting(&self) -> bool {
+        matches!(*self.state.borrow(), ReadinessState::Starting)
+    }
+
     /// The process goes down.
     pub fn drain(&self) {
         self.change(|state| match state {

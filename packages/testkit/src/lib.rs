@@ -9,6 +9,7 @@
 //! - [`Effort::of_run`] says whether a run can afford the numbers that a guarantee is published with.
 //! - [`Wire`] is a line between two of them, to be slowed, stalled and cut after so many bytes.
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
+//! - [`forgeries`] is every way to change one thing about a signed request.
 //! - [`PostgRest`] is a strict stand-in for Supabase's REST interface, over a test's database.
 //!
 //! It may panic: a test that cannot have its database has failed.
@@ -25,6 +26,7 @@ mod dice;
 mod effort;
 mod evening;
 mod fake_clock;
+mod forgery;
 mod postgrest;
 mod server;
 mod template;
@@ -39,6 +41,7 @@ pub use dice::Dice;
 pub use effort::Effort;
 pub use evening::Evening;
 pub use fake_clock::FakeClock;
+pub use forgery::{Forgery, Refused, forgeries};
 pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
 pub use server::{

@@ -28,6 +28,16 @@ pub(crate) struct Reply {
 }
 
 impl Reply {
+    /// Fails where the body does not come.
+    pub(crate) async fn of(response: reqwest::Response) -> Result<Self, reqwest::Error> {
+        Ok(Self {
+            status: response.status().as_u16(),
+            replayed: response.headers().get("idempotent-replayed").is_some_and(|value| value == "true"),
+            media_type: response.headers()["content-type"].to_str().unwrap().to_owned(),
+            text: response.text().await?,
+        })
+    }
+
     pub(crate) fn json(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_else(|_| panic!("{self:?}"))
     }
@@ -93,13 +103,7 @@ impl Door {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.unwrap();
-        Reply {
-            status: response.status().as_u16(),
-            replayed: response.headers().get("idempotent-replayed").is_some_and(|value| value == "true"),
-            media_type: response.headers()["content-type"].to_str().unwrap().to_owned(),
-            text: response.text().await.unwrap(),
-        }
+        Reply::of(request.send().await.unwrap()).await.unwrap()
     }
 
     pub(crate) async fn get(&self, path: &str) -> String {

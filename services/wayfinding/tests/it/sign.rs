@@ -44,6 +44,11 @@ impl Reply {
 
 impl Sign {
     pub(crate) async fn of(guests: usize) -> Self {
+        Self::by(Clock::system(), guests).await
+    }
+
+    /// One that goes by another clock.
+    pub(crate) async fn by(clock: Clock, guests: usize) -> Self {
         let evening = Evening::of(guests).await;
         let readiness = Readiness::starting(StoreKind::Postgres);
         let gate = Store::open(StoreSettings {
@@ -65,7 +70,7 @@ impl Sign {
         ]);
         let config = environment.read(Config::read).unwrap();
         let shutdown = Shutdown::manual();
-        let server = bind(config, Clock::system(), shutdown.clone()).unwrap();
+        let server = bind(config, clock, shutdown.clone()).unwrap();
         let url = server.url();
         tokio::spawn(server.run());
         let began = Instant::now();
