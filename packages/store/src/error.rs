@@ -7,6 +7,9 @@ use tokio_postgres::error::SqlState;
 
 use crate::rest::RestFault;
 
+/// What `telemetry.nonce_floor_hold` raises: of the class of broken constraints, so that its row alone is at fault.
+const FORGOTTEN_TIME: &str = "23SP1";
+
 /// Why the store has no answer. Cloned to everybody who shared the statement.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum Error {
@@ -54,6 +57,23 @@ impl Cause {
             Self::Postgres(error) => error.as_db_error()?.constraint(),
             Self::Rest(_) => None,
         }
+    }
+
+    /// As [`Error::is_forgotten_time`].
+    pub(crate) fn is_forgotten_time(&self) -> bool {
+        let code = match self {
+            Self::Postgres(error) => error.code().map(SqlState::code),
+            Self::Rest(fault) => fault.code(),
+        };
+        code == Some(FORGOTTEN_TIME)
+    }
+}
+
+impl Error {
+    /// Whether a signed time was refused because the nonces of it were let go: then only a clock that was stepped back
+    /// calls it fresh (`113_telemetry_nonce_floor.sql`).
+    pub fn is_forgotten_time(&self) -> bool {
+        matches!(self, Self::BadValue(cause) if cause.is_forgotten_time())
     }
 }
 
@@ -146,6 +166,7 @@ impl From<deadpool_postgres::PoolError> for Error {
 impl From<Error> for Fault {
     fn from(error: Error) -> Self {
         match &error {
+            error if error.is_forgotten_time() => Self::unauthorized(),
             Error::Full(_) => Self::overloaded(),
             Error::Unreachable | Error::Unavailable(_) | Error::Deadline(_) => {
                 Self::database_unavailable().with_cause(error)

@@ -78,7 +78,7 @@ pub use crate::{
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "110";
+pub const MIN_SCHEMA_VERSION: &str = "113";
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -253,7 +253,7 @@ impl Store {
         let submission = Arc::new(submission);
         match writer.write(Arc::clone(&submission)).await {
             // The one case in which it is needed again: the database refuses what the parser let through.
-            Err(Error::BadValue(cause)) => {
+            Err(Error::BadValue(cause)) if !cause.is_forgotten_time() => {
                 let mut submission = Arc::unwrap_or_clone(submission);
                 let buried = self.inner.reader.bury_refused(&mut submission).await?;
                 tracing::warn!(buried, error = %cause, "the database refused values that the parser let through");
@@ -281,8 +281,9 @@ impl Store {
     /// The device of a bearer token; none where it is unknown or revoked (within 5 s).
     ///
     /// # Errors
-    /// [`Error`] where the database has to be asked and cannot be.
+    /// [`Error`] where the database has to be asked and cannot be, and before the first contact with it.
     pub async fn device(&self, token: TokenHash) -> Result<Option<Arc<Device>>, Error> {
+        self.reached()?;
         self.inner.credentials.device(&self.inner.reader, token).await
     }
 
@@ -291,7 +292,14 @@ impl Store {
     /// # Errors
     /// As [`Store::device`].
     pub async fn signing_key(&self, key_id: &str) -> Result<Option<Arc<SigningKey>>, Error> {
+        self.reached()?;
         self.inner.credentials.key(&self.inner.reader, key_id).await
+    }
+
+    /// A process that was started just now knows nobody yet: its maps and limits are still on their way, and an answer
+    /// without them would be a wrong one.
+    fn reached(&self) -> Result<(), Error> {
+        if self.inner.readiness.is_starting() { Err(Error::Unreachable) } else { Ok(()) }
     }
 
     /// Forgets an answer of [`Store::signing_key`], so that the next one is the database's. For a key that does not

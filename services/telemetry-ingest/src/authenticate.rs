@@ -79,7 +79,7 @@ pub(crate) async fn authenticate(
 }
 
 /// One and the same answer; the reason is in the metrics and in the log only.
-fn unauthorized(state: &State, tenant: Option<&TenantId>, reason: CountedOnly) -> Problem {
+pub(crate) fn unauthorized(state: &State, tenant: Option<&TenantId>, reason: CountedOnly) -> Problem {
     state.refuse(tenant, reason);
     tracing::info!(reason = reason.as_str(), tenant = tenant.map(TenantId::as_str), "signature refused");
     Fault::unauthorized().into()

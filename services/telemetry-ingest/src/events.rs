@@ -12,7 +12,7 @@ use seatpilot_domain_model::{
 use seatpilot_http::{Answer, Problem, RequestContext, Success, read_body};
 
 use crate::{
-    authenticate::{Sender, authenticate, signed_headers},
+    authenticate::{Sender, authenticate, signed_headers, unauthorized},
     quota,
     receipts::Receipts,
     state::State,
@@ -104,6 +104,10 @@ pub(crate) async fn post_events(
             only.answer(&receipts).map(Answer::replayed).map_err(Problem::replayed)
         }
         Ok(SubmitAnswer::NonceReused) => Err(nonce_reused(&state, &sender.tenant)),
+        // By this process' clock it was fresh, by what the database remembers it is not.
+        Err(error) if error.is_forgotten_time() => {
+            Err(unauthorized(&state, Some(&sender.tenant), CountedOnly::Stale))
+        }
         Err(error) => {
             let fault = Fault::from(error);
             if fault.code() == FaultCode::Overloaded {

@@ -51,6 +51,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "109" "telemetry_dlq_redrive",
     "110" "ops_signing_key_rotate",
     "111" "rest_ingest",
+    "113" "telemetry_nonce_floor",
 };
 
 /// The ledger as the Supabase CLI makes it.

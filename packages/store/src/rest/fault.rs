@@ -60,6 +60,11 @@ impl RestFault {
         Self { status: None, code: None, message }
     }
 
+    /// PostgREST's code or Postgres' SQLSTATE, where there is one.
+    pub(crate) fn code(&self) -> Option<&str> {
+        self.code.as_deref()
+    }
+
     /// What to do after it.
     pub(crate) fn failure(&self) -> Failure {
         match (self.code.as_deref(), self.status) {

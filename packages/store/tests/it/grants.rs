@@ -120,6 +120,11 @@ const GRANTS: &[(&str, &str, &str)] = &[
     ("seatpilot_rollup", "select insert update delete", "telemetry.mv_metadata telemetry.mv_refresh_log"),
     ("seatpilot_retention", "select delete", "telemetry.event_ids telemetry.events_dlq"),
     ("seatpilot_retention", "select", "telemetry.ingest_nonces"),
+    // What was let go is remembered, and what was signed before it is refused.
+    ("seatpilot_retention", "select insert update", "telemetry.ingest_nonce_floors"),
+    ("seatpilot_ingest", "select", "telemetry.ingest_nonce_floors"),
+    ("seatpilot_wayfinding", "select", "telemetry.ingest_nonce_floors"),
+    ("seatpilot_rest", "select", "telemetry.ingest_nonce_floors"),
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_0 telemetry.ingest_nonces_1"),
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_2 telemetry.ingest_nonces_3"),
     ("seatpilot_retention", "select truncate", "telemetry.ingest_nonces_4 telemetry.ingest_nonces_5"),

@@ -30,6 +30,7 @@ const RULES: &[Rule] = &[
             'telemetry.mv_metadata',    -- how fresh each KPI view is
             'telemetry.mv_refresh_log', -- how each refresh went
             'telemetry.mv_progress',    -- how far the roll-up is; only seatpilot_rollup reads it
+            'telemetry.ingest_nonce_floors', -- how far back nonces are remembered
             'app.currencies', 'app.features', 'app.plans', 'app.entitlements', -- the price list
             'app.metering_progress',    -- how far counting is
             'app.job_runs'              -- which daily jobs ran
@@ -60,7 +61,7 @@ const RULES: &[Rule] = &[
                 -- They say nothing of any tenant.
                 and p.polname not in ('mv_metadata_everybody_select', 'mv_refresh_log_everybody_select')
                 and not p.polrelid::regclass::text in ('app.currencies', 'app.features', 'app.plans', 'app.entitlements',
-                    'app.metering_progress', 'app.job_runs')
+                    'app.metering_progress', 'app.job_runs', 'telemetry.ingest_nonce_floors')
                 -- It only takes away: bills are for who answers for them.
                 and not (p.polname like '%_answerable' and not p.polpermissive
                     and p.polrelid::regclass::text like 'app.billing_%')
