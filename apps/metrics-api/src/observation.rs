@@ -1,7 +1,7 @@
 //! What a sender may tell, as types: a value that exists is inside its closed sets and limits.
 
 use seatpilot_domain_model::{
-    Channel, Fault, FaultCode, RejectReason, Stage, TenantId, View,
+    Channel, Fault, FaultCode, RejectReason, Stage, TenantId, View, member,
     strict_json::{self, Document},
 };
 use seatpilot_http::parse_json_items;
@@ -59,7 +59,7 @@ pub(crate) struct IngestObservation {
 struct IngestMembers {
     tenant: TenantId,
     outcome: IngestOutcome,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "member::present")]
     reason: Option<Reason>,
     #[serde(default = "Count::once")]
     count: Count,

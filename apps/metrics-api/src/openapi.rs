@@ -63,6 +63,7 @@ fn observe(id: &str, summary: &str, schema: &str) -> Value {
         },
         "responses": {
             "204": { "description": "All of it was counted." },
+            "400": problem("Not JSON."),
             "401": problem("No key, or none that opens. The body was not looked at."),
             "413": problem("Over 256 KiB."),
             "422": problem("Nothing was counted; `errors` names the member, such as `/3/latency_ms`."),
@@ -86,9 +87,7 @@ fn schemas() -> Value {
     let channel = words(Channel::ALL.iter().map(|word| word.as_str()));
     let stage = words(Stage::ALL.iter().map(|word| word.as_str()));
     let view = words(View::ALL.iter().map(|word| word.as_str()));
-    let outcome = words(["accepted", "duplicate", "rejected"]);
-    let mut reason = words(RejectedFor::all().map(RejectedFor::as_str));
-    reason["description"] = "Required where outcome is rejected, and only there.".into();
+    let reason = words(RejectedFor::all().map(RejectedFor::as_str));
     let seconds = json!({ "type": "number", "minimum": 0.0, "maximum": 86_400.0 });
     let milliseconds = json!({ "type": "number", "minimum": 0.0, "maximum": 86_400_000.0 });
     let count = json!({ "type": "integer", "minimum": 0, "maximum": 1_000_000, "default": 1 });
@@ -106,10 +105,16 @@ fn schemas() -> Value {
             &["tenant", "channel", "seconds"],
             json!({ "tenant": tenant, "channel": channel, "seconds": seconds }),
         ),
-        "IngestObservation": object(
-            &["tenant", "outcome"],
-            json!({ "tenant": tenant, "outcome": outcome, "reason": reason, "count": count }),
-        ),
+        "IngestObservation": { "oneOf": [
+            object(
+                &["tenant", "outcome"],
+                json!({ "tenant": tenant, "outcome": words(["accepted", "duplicate"]), "count": count }),
+            ),
+            object(
+                &["tenant", "outcome", "reason"],
+                json!({ "tenant": tenant, "outcome": words(["rejected"]), "reason": reason, "count": count }),
+            ),
+        ] },
         "LagObservation": object(&["view", "seconds"], json!({ "view": view, "seconds": seconds })),
         "AssignObservation": object(
             &["tenant", "channel", "duration_ms", "feasible"],

@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use crate::{
     Channel, DoorId, EventId, FaultCode, Profile, SeatId, SectionId, TableId, TenantId, TraceParent, VenueId,
+    member,
 };
 
 /// Largest party on one ticket.
@@ -32,7 +33,7 @@ impl PartySize {
 
 impl<'de> Deserialize<'de> for PartySize {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let people = u64::deserialize(deserializer)?;
+        let people: u64 = member::whole(deserializer)?;
         Self::new(people).ok_or_else(|| serde::de::Error::custom("must be 1 to 50"))
     }
 }

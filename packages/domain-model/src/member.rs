@@ -19,6 +19,35 @@ pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
     T::deserialize(deserializer).map(Some)
 }
 
+/// A whole number, also one that is written `2.0`: JSON and JSON Schema know one kind of number, and some languages
+/// print all of theirs so.
+///
+/// # Errors
+/// For a fraction, and for a number outside the type's range.
+pub fn whole<'de, D: Deserializer<'de>, T: TryFrom<u64>>(deserializer: D) -> Result<T, D::Error> {
+    const RULE: &str = "must be a whole number in range";
+    struct Whole;
+    impl serde::de::Visitor<'_> for Whole {
+        type Value = u64;
+        fn expecting(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+            out.write_str("a whole number")
+        }
+        fn visit_u64<E: Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+        fn visit_i64<E: Error>(self, number: i64) -> Result<u64, E> {
+            u64::try_from(number).map_err(|_| E::custom(RULE))
+        }
+        fn visit_f64<E: Error>(self, number: f64) -> Result<u64, E> {
+            // Up to 2^53 a double holds every whole number exactly.
+            let is_whole = (0.0..=9_007_199_254_740_992.0).contains(&number) && number.fract() == 0.0;
+            if is_whole { Ok(number as u64) } else { Err(E::custom(RULE)) }
+        }
+    }
+    let number = deserializer.deserialize_u64(Whole)?;
+    T::try_from(number).map_err(|_| D::Error::custom(RULE))
+}
+
 /// A UUID in its one canonical form, 8-4-4-4-12 hexadecimal digits.
 ///
 /// # Errors

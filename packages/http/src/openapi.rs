@@ -11,12 +11,23 @@ use serde_json::{Map, Value, json};
 /// A service marks a path with `security(("device" = []))`, `(("signature" = []))`, `(("metrics_key" = []))`
 /// or `(("admin" = []))`.
 pub fn document(own: &utoipa::openapi::OpenApi, service: &str, version: &str) -> String {
+    document_with(own, Value::Null, service, version)
+}
+
+/// As [`document`], with schemas that utoipa's types cannot say: an object of them, by name.
+pub fn document_with(
+    own: &utoipa::openapi::OpenApi,
+    more_schemas: Value,
+    service: &str,
+    version: &str,
+) -> String {
     // Typed values cannot fail to become JSON; an empty document would fail the service's own test.
     let mut document = serde_json::to_value(own).unwrap_or_default();
     let info = entry(&mut document, &["info"]);
     info.insert("title".into(), format!("SeatPilot {service}").into());
     info.insert("version".into(), version.into());
     info.insert("license".into(), json!({ "name": "Apache-2.0", "identifier": "Apache-2.0" }));
+    merge(entry(&mut document, &["components", "schemas"]), more_schemas);
     merge(entry(&mut document, &["components", "schemas"]), schemas());
     merge(entry(&mut document, &["components", "responses"]), json!({ "Problem": problem_response() }));
     merge(entry(&mut document, &["components", "headers"]), json!({ "RequestId": request_id_header() }));
@@ -59,7 +70,8 @@ fn merge(into: &mut Map<String, Value>, from: Value) {
     }
 }
 
-/// Every operation may fail, and every answer has the request's id.
+/// Every operation may fail, every answer has the request's id, and every problem document is of one shape: a service
+/// that writes `body = Object` means that.
 fn complete(operation: &mut Value) {
     let Some(responses) = operation.get_mut("responses").and_then(Value::as_object_mut) else { return };
     responses.entry("default").or_insert_with(|| json!({ "$ref": "#/components/responses/Problem" }));
@@ -67,6 +79,12 @@ fn complete(operation: &mut Value) {
         if !response.contains_key("$ref") {
             let headers = response.entry("headers").or_insert_with(|| json!({}));
             headers["x-request-id"] = json!({ "$ref": "#/components/headers/RequestId" });
+        }
+        let problem = response.get_mut("content").and_then(|content| content.get_mut("application/problem+json"));
+        if let Some(schema) = problem.and_then(|problem| problem.get_mut("schema"))
+            && *schema == json!({ "type": "object" })
+        {
+            *schema = json!({ "$ref": "#/components/schemas/Problem" });
         }
     }
 }

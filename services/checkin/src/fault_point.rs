@@ -15,7 +15,7 @@ use actix_web::{
     web::{Data, Payload},
 };
 use jiff::{SignedDuration, Timestamp};
-use seatpilot_domain_model::{Fault, Stage, TenantId};
+use seatpilot_domain_model::{Fault, Stage, TenantId, member};
 use seatpilot_http::{Answer, Problem, Success, admin::Session, parse_json, read_body};
 use seatpilot_runtime::Clock;
 use serde::{Deserialize, Serialize};
@@ -102,9 +102,11 @@ pub(crate) struct StageDelay {
     #[schema(value_type = String, pattern = "^(parse|lookup|persist)$")]
     stage: Stage,
     /// By how much each scan takes longer there, in milliseconds.
+    #[serde(deserialize_with = "member::whole")]
     #[schema(minimum = 0, maximum = 5000)]
     delay_ms: u32,
     /// For how long, in seconds; then it lapses.
+    #[serde(deserialize_with = "member::whole")]
     #[schema(minimum = 1, maximum = 600)]
     for_seconds: u32,
 }

@@ -160,6 +160,21 @@ mod tests {
     }
 
     #[test]
+    fn a_whole_number_is_one_however_it_is_written() {
+        let size = |change: &str| scan(change).party_size.map(PartySize::get);
+        assert_eq!(size(r#","party_size":2.0"#), Some(2));
+        assert_eq!(size(r#","party_size":0.2e1"#), Some(2));
+        let print = |change: &str| scan(change).fingerprint(&scan(change).ticket.hash());
+        assert_eq!(print(r#","party_size":2.0"#), print(r#","party_size":2"#), "one and the same scan");
+        for bad in ["2.5", "0", "0.0", "-1", "-1.0", "51", "51.0", "1e300", "\"2\"", "true"] {
+            let body = format!(
+                r#"{{"scan_id":"01900000-0000-7000-8000-000000000001","venue_id":"v","event_id":"e","door_id":"d","ticket":"t","channel":"kiosk","party_size":{bad}}}"#
+            );
+            assert!(serde_json::from_str::<Scan>(&body).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
     fn null_is_not_the_same_as_left_out() {
         for member in ["party_size", "scanned_at", "profile", "lang"] {
             let body = format!(

@@ -25,7 +25,7 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
     post,
     path = "/api/wayfinding/arrive-table",
     operation_id = "arrive_table",
-    request_body(content = Ping),
+    request_body(content = crate::openapi::PlacedPing),
     security(("device" = []), ("signature" = [])),
     responses(
         (status = 201, description = "The first arrival.", body = Seated),

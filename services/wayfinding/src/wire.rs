@@ -19,16 +19,16 @@ pub(crate) struct Ping {
     pub(crate) session_id: Uuid,
     /// What the guest was told, as finely as the sender knows.
     #[serde(default, deserialize_with = "member::present")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     table_id: Option<TableId>,
     #[serde(default, deserialize_with = "member::present")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     seat_id: Option<SeatId>,
     #[serde(default, deserialize_with = "member::present")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     section: Option<SectionId>,
     #[serde(default, deserialize_with = "member::present")]
-    #[schema(value_type = Option<String>, nullable = false)]
+    #[schema(value_type = Option<String>, nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     pub(crate) sign_id: Option<SignId>,
     /// Within [checked_in_at, now + 5 s]; later than now counts as now. The server's time where it is left out.
     #[serde(default, deserialize_with = "member::time")]
@@ -89,13 +89,19 @@ impl<'a> From<&'a Arrival> for Seated<'a> {
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
 pub(crate) struct Question {
-    #[param(value_type = String)]
+    #[param(value_type = String, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
     pub(crate) venue_id: VenueId,
     /// `kind:id` (`door:north-1`, `section:U12`, `table:T12`, `seat:…`, `sign:…`, `node:…`), a bare id where only one
     /// place has it, or `lon,lat,level`.
+    #[param(
+        pattern = "^(((door|section|table|seat|sign|node):)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}|-?(180|(1[0-7][0-9]|[0-9]{1,2})([.][0-9]{1,15})?),-?(90|[0-8]?[0-9]([.][0-9]{1,15})?),-?[0-9]{1,2}([.][0-9]{1,3})?)$"
+    )]
     pub(crate) from: String,
     /// As `from`, or `amenity:<kind>` for the nearest: `toilets`, `accessible_toilets`, `lift`, `exit`,
     /// `information`, `first_aid`.
+    #[param(
+        pattern = "^(amenity:(toilets|accessible_toilets|lift|exit|information|first_aid)|((door|section|table|seat|sign|node):)?[A-Za-z0-9][A-Za-z0-9._-]{0,63}|-?(180|(1[0-7][0-9]|[0-9]{1,2})([.][0-9]{1,15})?),-?(90|[0-8]?[0-9]([.][0-9]{1,15})?),-?[0-9]{1,2}([.][0-9]{1,3})?)$"
+    )]
     pub(crate) to: String,
     /// `walk` where it is left out, or `step_free`.
     #[param(value_type = Option<String>, pattern = "^(walk|step_free)$")]

@@ -111,6 +111,7 @@ async fn a_word_outside_its_closed_set_is_refused() {
         ("checkin-stage", r#"{"tenant":"acme","channel":"desk","stage":"think","seconds":1}"#, "/stage"),
         ("ingest", r#"{"tenant":"acme","outcome":"lost"}"#, "/outcome"),
         ("ingest", r#"{"tenant":"acme","outcome":"rejected","reason":"mood"}"#, "/reason"),
+        ("ingest", r#"{"tenant":"acme","outcome":"accepted","reason":null}"#, "/reason"),
         ("ingest", r#"{"tenant":"acme","outcome":"rejected"}"#, ""),
         ("ingest", r#"{"tenant":"acme","outcome":"accepted","reason":"stale"}"#, ""),
         ("ingest", r#"{"tenant":"acme","outcome":"accepted","count":1.5}"#, "/count"),
