@@ -5,6 +5,14 @@
 # how much it did, on a line `guarantee: NAME | what was done`; one that cannot run here says `SKIPPED: why`.
 guarantees() {
   cat <<'TXT_GUARANTEES'
+G26|package(seatpilot-guarantees) and test(/^overload::outage::/)|while the database is away everybody is answered 503 in time, and service comes back by itself within 5 s
+G27|package(seatpilot-guarantees) and test(/^overload::held::/)|while everything in the database waits everybody is refused in time, and 2 s later all is well
+G28|(package(seatpilot-guarantees) and test(/^overload::peak::/)) or (package(seatpilot-store) and test(/^room::/))|at five times its peak a service does what it can and refuses the rest at once
+G29|package(seatpilot-guarantees) and test(/^overload::slow_senders::/)|senders that trickle are cut, and an honest gate hardly feels them
+G30|package(seatpilot-guarantees) and test(/^overload::rolling::/)|restarting one instance after the other fails no request
+G31|package(seatpilot-guarantees) and test(/^overload::ending::/)|each binary ends in good order when it is told to, at work and in its start
+G32|package(seatpilot-guarantees) and test(/^overload::away::/)|a metrics-api that hangs or is gone costs no guest anything
+G33|package(seatpilot-guarantees) and test(/^overload::greedy::/)|a tenant at twenty times its rate gets its rate, and another feels nothing
 G36|package(seatpilot-guarantees) and (test(/^drills::/) or test(/^rules::/))|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
 G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key leaves metrics-proxy with one exact request and with no other
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
