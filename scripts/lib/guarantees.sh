@@ -5,6 +5,16 @@
 # how much it did, on a line `guarantee: NAME | what was done`; one that cannot run here says `SKIPPED: why`.
 guarantees() {
   cat <<'TXT_GUARANTEES'
+G1|package(seatpilot-guarantees) and test(/^durability::kills::/)|what got a 2xx is stored exactly once, and no batch by halves, however often services are killed
+G2|package(seatpilot-guarantees) and test(/^durability::server_kills::/)|the same when Postgres is killed, one of its processes is, or it is stopped without a checkpoint
+G3|package(seatpilot-guarantees) and test(/^durability::cuts::/)|a line to the database that is cut after any byte, or after the commit, makes no false 2xx, no loss and no double
+G4|package(seatpilot-guarantees) and test(/^durability::disks::/)|a full disk loses nothing that was acknowledged: 503 with Retry-After meanwhile, served again when there is space
+G5|package(seatpilot-guarantees) and test(/^durability::rollbacks::/)|a transaction that the server rolled back is never acknowledged
+G6|package(seatpilot-guarantees) and test(/^durability::same_ids::/)|an event id is stored once at any instance, across midnight, restarts and days
+G8|package(seatpilot-telemetry-ingest) and test(/^poison::/)|a bad item of a batch is a dead letter with its reason, every other item is stored, and nothing is a 5xx
+G9|package(seatpilot-guarantees) and test(/^durability::conservation::/)|every item of an authenticated request is an event, a repeat of one, or a dead letter, whatever is killed
+G11|package(seatpilot-kpi-refresher) and test(/^order::/)|KPI rows do not depend on the order in which events arrive
+vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a client that vanishes leaves its request stored whole or not at all, and the service well
 G26|package(seatpilot-guarantees) and test(/^overload::outage::/)|while the database is away everybody is answered 503 in time, and service comes back by itself within 5 s
 G27|package(seatpilot-guarantees) and test(/^overload::held::/)|while everything in the database waits everybody is refused in time, and 2 s later all is well
 G28|(package(seatpilot-guarantees) and test(/^overload::peak::/)) or (package(seatpilot-store) and test(/^room::/))|at five times its peak a service does what it can and refuses the rest at once

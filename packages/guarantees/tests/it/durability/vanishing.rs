@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use seatpilot_guarantees::{Again, Process, Request};
-use seatpilot_testkit::{Dice, Doubts, TestDb};
+use seatpilot_testkit::{Dice, Doubts, Heard, TestDb};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
@@ -57,40 +57,40 @@ async fn vanish(process: &Process, request: &Request, gone: Gone, dice: &mut Dic
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_client_that_vanishes_leaves_its_request_stored_whole_or_not_at_all() {
-    let each = by_effort(40, 1_000);
-    let house = House::on(TestDb::new().await, 10_000, 1, &[]).await;
+    // More than there is room for at once: a place that is not given back is missed in the end.
+    let turns = by_effort(270, 2_000);
+    let house = House::on(TestDb::new().await, 2 * turns, 1, &[]).await;
     let mut dice = Dice::new(3);
     // Bytes are sent again as they are, so that a bad item is one dead letter however often it is sent.
     let mut client = house.clients.client(Again::Bytes);
     let mut vanished = Vec::new();
-    for _ in 0..each {
+    for turn in 0..turns {
         for gone in GONE {
-            for request in [client.batch(12, 2), client.scan().unwrap()] {
-                let process =
-                    if request.head().0.starts_with("/v1") { &house.ingest[0] } else { &house.checkin };
-                client.notes(&request);
-                vanish(process, &request, gone, &mut dice).await;
-                vanished.push(request);
-            }
+            let request = client.batch(12, 2);
+            client.notes(&request);
+            vanish(&house.ingest[0], &request, gone, &mut dice).await;
+            vanished.push(request);
         }
+        let request = client.scan().unwrap();
+        client.notes(&request);
+        vanish(&house.checkin, &request, GONE[turn % GONE.len()], &mut dice).await;
+        vanished.push(request);
     }
     house.quiet().await;
     let verdict = house.verdict().await;
     assert_eq!(verdict.faults(Doubts::Allowed), None);
     assert_eq!(verdict.in_doubt, vanished.len());
     // Both were met: requests that were stored although nobody was there any more, and ones that were not.
-    let stored = house
-        .evening
-        .count("select count(distinct id) / 12 from telemetry.events_raw where source <> 'service'");
-    let stored = usize::try_from(stored.await).unwrap();
-    assert!(
-        stored > 0 && stored < vanished.len() / 2,
-        "{stored} of {} batches were stored",
-        vanished.len() / 2
-    );
+    let stored = "select count(distinct id) / 12 from telemetry.events_raw where source <> 'service'";
+    let stored = usize::try_from(house.evening.count(stored).await).unwrap();
+    let batches = turns * GONE.len();
+    assert!(stored > batches / 10 && stored < batches, "{stored} of {batches} batches were stored");
     for process in [&house.ingest[0], &house.checkin] {
         let ready = reqwest::get(format!("{}/ready", process.url())).await.unwrap();
         assert_eq!(ready.status(), 200);
+    }
+    for request in [client.batch(1, 0), client.scan().unwrap()] {
+        assert_eq!(client.send(&request).await, Heard::Stored, "whoever comes next is served");
     }
     for request in vanished {
         client.push(request).await;
@@ -98,7 +98,7 @@ async fn a_client_that_vanishes_leaves_its_request_stored_whole_or_not_at_all() 
     let verdict = house.settled().await;
     println!(
         "guarantee: vanish | {} requests whose client was gone, in the head, in the body, before and in the answer: {stored} of \
-         the batches stored whole, the others not at all, each once when sent again",
+         {batches} batches stored whole, the others not at all, each once when sent again",
         verdict.requests
     );
 }
