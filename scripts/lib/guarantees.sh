@@ -11,10 +11,16 @@ G3|package(seatpilot-guarantees) and test(/^durability::cuts::/)|a line to the d
 G4|package(seatpilot-guarantees) and test(/^durability::disks::/)|a full disk loses nothing that was acknowledged: 503 with Retry-After meanwhile, served again when there is space
 G5|package(seatpilot-guarantees) and test(/^durability::rollbacks::/)|a transaction that the server rolled back is never acknowledged
 G6|package(seatpilot-guarantees) and test(/^durability::same_ids::/)|an event id is stored once at any instance, across midnight, restarts and days
+G7|(package(seatpilot-telemetry-ingest) and test(/^captured::/)) or (package(seatpilot-wayfinding) and test(/^forged::a_captured/))|a captured signed request makes one set of rows however often it is sent, and other tenants hardly feel it
 G8|package(seatpilot-telemetry-ingest) and test(/^poison::/)|a bad item of a batch is a dead letter with its reason, every other item is stored, and nothing is a 5xx
 G9|package(seatpilot-guarantees) and test(/^durability::conservation::/)|every item of an authenticated request is an event, a repeat of one, or a dead letter, whatever is killed
 G11|package(seatpilot-kpi-refresher) and test(/^order::/)|KPI rows do not depend on the order in which events arrive
-vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a client that vanishes leaves its request stored whole or not at all, and the service well
+G12|package(seatpilot-checkin) and test(/^gates::/)|sixteen gates that scan one ticket in the same moment admit one guest
+G13|package(seatpilot-checkin) and (test(/^repeats::/) or test(/^replay::/))|a scan that is sent again gets its first answer, byte for byte; another body under its id is refused
+G14|(package(seatpilot-checkin) and (test(/^revocation::/) or test(/a_revoked_device/))) or (package(seatpilot-telemetry-ingest) and test(/a_revoked_key/))|a revoked or changed ticket is so at every instance from the commit on; a device and a key within 5 s
+G15|package(seatpilot-checkin) and (test(/^guessing::/) or test(/unknown_malformed_and_foreign/) or test(/a_device_that_guesses/))|who guesses tickets is not let in, learns nothing by words or time, and is stopped
+G17|(package(seatpilot-telemetry-ingest) and test(/^forged::/)) or (package(seatpilot-wayfinding) and test(/^forged::whatever/)) or (package(seatpilot-signing) and (test(/^forgery::/) or test(/^grammar::/)))|whatever is changed about a signed request it is refused and nothing is stored
+G18|(package(seatpilot-telemetry-ingest) and test(/^clock::/)) or (package(seatpilot-wayfinding) and test(/^forged::a_ping_signed/)) or (package(seatpilot-signing) and test(/^freshness::/))|300 s off is fresh and 301 s is not, and a clock that is stepped reopens no replay
 G26|package(seatpilot-guarantees) and test(/^overload::outage::/)|while the database is away everybody is answered 503 in time, and service comes back by itself within 5 s
 G27|package(seatpilot-guarantees) and test(/^overload::held::/)|while everything in the database waits everybody is refused in time, and 2 s later all is well
 G28|(package(seatpilot-guarantees) and test(/^overload::peak::/)) or (package(seatpilot-store) and test(/^room::/))|at five times its peak a service does what it can and refuses the rest at once
@@ -25,6 +31,7 @@ G32|package(seatpilot-guarantees) and test(/^overload::away::/)|a metrics-api th
 G33|package(seatpilot-guarantees) and test(/^overload::greedy::/)|a tenant at twenty times its rate gets its rate, and another feels nothing
 G36|package(seatpilot-guarantees) and (test(/^drills::/) or test(/^rules::/))|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
 G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key leaves metrics-proxy with one exact request and with no other
+vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a client that vanishes leaves its request stored whole or not at all, and the service well
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
 traces|package(seatpilot-guarantees) and test(/^traces::/)|a guest's trace goes from the phone to the arrival
