@@ -69,6 +69,7 @@ fi
 need_rust
 command -v cargo-nextest >/dev/null || fail "cargo-nextest is not installed: cargo install --locked cargo-nextest"
 need_postgres "$root/target/tools"
+want_pgtap
 need_prometheus "$root/target/tools"
 want_faketime "$root/target/tools"
 logs=$root/target/guarantees

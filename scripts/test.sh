@@ -70,6 +70,7 @@ step "what it needs"
 need_rust
 need_postgres "$root/target/tools"
 want_judges "$root/target/tools"
+want_pgtap
 need_prometheus "$root/target/tools"
 want_second_prometheus "$root/target/tools"
 need_nginx "$root/target/tools"

@@ -169,3 +169,19 @@ want_judges() {
     npm_install_postgres "$tools" || say "   Postgres 17 could not be installed: only the server found is tested"
   fi
 }
+
+# pgTAP, by which supabase/tests are run, for the server that the tests run on. Only Debian's and Ubuntu's own can be
+# given it here; for another server the test says that it was skipped.
+want_pgtap() {
+  local major
+  for major in /usr/lib/postgresql/*; do
+    major=${major##*/}
+    if [ "$major" = '*' ] || [ -f "/usr/share/postgresql/$major/extension/pgtap.control" ]; then continue; fi
+    if command -v apt-get >/dev/null && may_become_root &&
+      as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends \
+        "postgresql-$major-pgtap" libtap-parser-sourcehandler-pgtap-perl >/dev/null 2>&1; then
+      continue
+    fi
+    say "   pgTAP could not be installed for Postgres $major: supabase/tests are not run on it"
+  done
+}
