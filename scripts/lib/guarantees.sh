@@ -21,6 +21,10 @@ G14|(package(seatpilot-checkin) and (test(/^revocation::/) or test(/a_revoked_de
 G15|package(seatpilot-checkin) and (test(/^guessing::/) or test(/unknown_malformed_and_foreign/) or test(/a_device_that_guesses/))|who guesses tickets is not let in, learns nothing by words or time, and is stopped
 G17|(package(seatpilot-telemetry-ingest) and test(/^forged::/)) or (package(seatpilot-wayfinding) and test(/^forged::whatever/)) or (package(seatpilot-signing) and (test(/^forgery::/) or test(/^grammar::/)))|whatever is changed about a signed request it is refused and nothing is stored
 G18|(package(seatpilot-telemetry-ingest) and test(/^clock::/)) or (package(seatpilot-wayfinding) and test(/^forged::a_ping_signed/)) or (package(seatpilot-signing) and test(/^freshness::/))|300 s off is fresh and 301 s is not, and a clock that is stepped reopens no replay
+G22|package(seatpilot-store) and (test(/^access::/) or test(/^grants::/) or test(/^tenancy::/) or test(/^claims::/))|nobody can do anything with any table, view, sequence or function that is not on one list
+G23|package(seatpilot-store) and test(/^isolation::/)|two tenants on one connection never meet, whoever goes away in the middle
+G24|package(seatpilot-store) and (test(/^lint::/) or test(/^pgtap::/))|the catalogue has no hole that a lint knows, migrated or restored from a dump, and pgTAP says the same
+G25|package(seatpilot-guarantees) and (test(/^statements::/) or test(/^hostile_text::/))|no statement is built from what somebody sent
 G26|package(seatpilot-guarantees) and test(/^overload::outage::/)|while the database is away everybody is answered 503 in time, and service comes back by itself within 5 s
 G27|package(seatpilot-guarantees) and test(/^overload::held::/)|while everything in the database waits everybody is refused in time, and 2 s later all is well
 G28|(package(seatpilot-guarantees) and test(/^overload::peak::/)) or (package(seatpilot-store) and test(/^room::/))|at five times its peak a service does what it can and refuses the rest at once
@@ -29,8 +33,14 @@ G30|package(seatpilot-guarantees) and test(/^overload::rolling::/)|restarting on
 G31|package(seatpilot-guarantees) and test(/^overload::ending::/)|each binary ends in good order when it is told to, at work and in its start
 G32|package(seatpilot-guarantees) and test(/^overload::away::/)|a metrics-api that hangs or is gone costs no guest anything
 G33|package(seatpilot-guarantees) and test(/^overload::greedy::/)|a tenant at twenty times its rate gets its rate, and another feels nothing
+G34|(package(seatpilot-guarantees) and (test(/^documents::/) or test(/^malformed::/) or test(/^fuzzed::/))) or test(/^corpus::/)|no malformed request is answered with a 5xx, ends a process or makes it grow, and every service is what its document says
+G35|(package(seatpilot-guarantees) or package(seatpilot-http)) and test(/^framing::/)|no ambiguous framing makes a service, or nginx before it, take bytes for a request that nobody sent
 G36|package(seatpilot-guarantees) and (test(/^drills::/) or test(/^rules::/))|each alert fires from its own fault, reaches its receiver and resolves; a healthy house wakes nobody
+G37|(package(seatpilot-guarantees) and test(/^flood::a_flood/)) or (package(seatpilot-metrics-api) and test(/^bounds::/))|a flood of made-up names leaves at most 5,000 series, 1 MiB of metrics and 16 MiB of memory
+G38|(package(seatpilot-guarantees) and test(/^flood::without/)) or (package(seatpilot-metrics-api) and test(/^bounds::quotes/)) or (package(seatpilot-metrics-api-app) and test(/^refusals::/))|without the key nothing is observed, and no text breaks a scrape
 G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key leaves metrics-proxy with one exact request and with no other
+G48|package(seatpilot-guarantees) and test(/^supply_chain::/)|every dependency is of crates.io, locked, listed and under a licence that is allowed; in the full run two clean builds give the same bytes
+G49|(package(seatpilot-guarantees) and test(/^production::/)) or (package(seatpilot-store) and test(/^standing::/)) or (package(seatpilot-runtime) and (test(/^guessable::/) or test(/production_refuses/)))|production refuses what only a laptop may have, by name: settings, secrets, roles, databases
 vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a client that vanishes leaves its request stored whole or not at all, and the service well
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
