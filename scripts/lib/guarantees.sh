@@ -21,6 +21,9 @@ G14|(package(seatpilot-checkin) and (test(/^revocation::/) or test(/a_revoked_de
 G15|package(seatpilot-checkin) and (test(/^guessing::/) or test(/unknown_malformed_and_foreign/) or test(/a_device_that_guesses/))|who guesses tickets is not let in, learns nothing by words or time, and is stopped
 G17|(package(seatpilot-telemetry-ingest) and test(/^forged::/)) or (package(seatpilot-wayfinding) and test(/^forged::whatever/)) or (package(seatpilot-signing) and (test(/^forgery::/) or test(/^grammar::/)))|whatever is changed about a signed request it is refused and nothing is stored
 G18|(package(seatpilot-telemetry-ingest) and test(/^clock::/)) or (package(seatpilot-wayfinding) and test(/^forged::a_ping_signed/)) or (package(seatpilot-signing) and test(/^freshness::/))|300 s off is fresh and 301 s is not, and a clock that is stepped reopens no replay
+G19|(package(seatpilot-guarantees) and test(/^rotation::/)) or (package(seatpilot-store) and test(/^signing_keys::(an_old|of_two)/)) or (package(seatpilot-telemetry-ingest) and test(/a_rotated_key/))|a key is rotated under load without a failed request, its old secret ends with its grace, and a revocation reaches all in 5 s
+G20|package(seatpilot-signing) and test(/^timing::/)|the time of a verification does not tell where a tag differs, nor whether the key exists or rotates
+G21|package(seatpilot-guarantees) and test(/^secrets::/)|no secret stands in a log, answer, metric, trace, dead letter or command line, whatever goes wrong
 G22|package(seatpilot-store) and (test(/^access::/) or test(/^grants::/) or test(/^tenancy::/) or test(/^claims::/))|nobody can do anything with any table, view, sequence or function that is not on one list
 G23|package(seatpilot-store) and test(/^isolation::/)|two tenants on one connection never meet, whoever goes away in the middle
 G24|package(seatpilot-store) and (test(/^lint::/) or test(/^pgtap::/))|the catalogue has no hole that a lint knows, migrated or restored from a dump, and pgTAP says the same
@@ -45,6 +48,7 @@ vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a clie
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
 traces|package(seatpilot-guarantees) and test(/^traces::/)|a guest's trace goes from the phone to the arrival
+rest|package(seatpilot-store) and (test(/^sealing::/) or test(/^signing_keys::/))|signing secrets rest sealed for their row: without the key file, or in another row, they open nowhere
 TXT_GUARANTEES
 }
 

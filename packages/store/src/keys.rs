@@ -24,9 +24,9 @@ use crate::{
 
 /// Most keys whose schedules are kept, about 600 bytes each; beyond it all are made anew.
 const SCHEDULES_MAX: usize = 10_000;
-/// An answer of the store that is older is asked for again when a tag does not fit, for the key may just have been
-/// rotated. Whoever sends nothing but bad tags costs ten look-ups a second, less than with ids that nobody has.
-const SURE_FOR: Duration = Duration::from_millis(100);
+/// How often the database is asked once more because a tag does not fit: the key may just have been rotated. Whoever sends
+/// nothing but bad tags costs ten look-ups a second and key, less than with ids that nobody has.
+const ASKED_EVERY: Duration = Duration::from_millis(100);
 
 /// Finds keys.
 pub struct Keys {
@@ -45,8 +45,8 @@ type Schedule = (Key, Option<Timestamp>);
 /// being used again, not the secret from being wiped.
 struct Schedules {
     of: Weak<SigningKey>,
-    /// When that answer was first seen.
-    since: Instant,
+    /// When the database was last asked for this key because a tag did not fit.
+    asked: Option<Instant>,
     secrets: Arc<[Schedule]>,
 }
 
@@ -105,13 +105,17 @@ impl Keys {
             Ok(key) if verified => return Ok(Ok(key)),
             Ok(key) => key,
         };
-        if !self.may_be_stale(&key) {
+        if self.may_ask(&key) {
+            self.store.forget_signing_key(&key).await;
+            self.has_asked(&key);
+        }
+        // Also where somebody else asks at this moment: then this is their answer.
+        let again = self.find(key_id, now).await?;
+        if again.key.as_ref().is_ok_and(|same| Arc::ptr_eq(same, &key)) {
             return Ok(Err(CountedOnly::BadSignature));
         }
-        self.store.forget_signing_key(&key).await;
-        let found = self.find(key_id, now).await?;
-        let verified = found.ring.verify(request);
-        Ok(found.key.and_then(|key| if verified { Ok(key) } else { Err(CountedOnly::BadSignature) }))
+        let verified = again.ring.verify(request);
+        Ok(again.key.and_then(|key| if verified { Ok(key) } else { Err(CountedOnly::BadSignature) }))
     }
 
     /// The key of an id, with its ring as of `now`. The database goes before the environment: whoever revokes the
@@ -139,16 +143,18 @@ impl Keys {
         })
     }
 
-    /// Whether the database may say something else of this key by now.
-    fn may_be_stale(&self, key: &Arc<SigningKey>) -> bool {
-        if self.bootstrap.as_ref().is_some_and(|bootstrap| Arc::ptr_eq(bootstrap, key)) {
-            return false;
-        }
+    /// Whether the database may be asked what it says of this key by now.
+    fn may_ask(&self, key: &SigningKey) -> bool {
         let known = self.schedules.read().unwrap_or_else(PoisonError::into_inner);
-        known.get(&key.key_id).is_none_or(|known| {
-            // Another answer came meanwhile: it is looked at without asking.
-            known.of.as_ptr() != Arc::as_ptr(key) || known.since.elapsed() >= SURE_FOR
-        })
+        let asked = known.get(&key.key_id).and_then(|known| known.asked);
+        !self.is_bootstrap(key) && asked.is_none_or(|asked| asked.elapsed() >= ASKED_EVERY)
+    }
+
+    fn has_asked(&self, key: &SigningKey) {
+        let mut known = self.schedules.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.get_mut(&key.key_id) {
+            known.asked = Some(Instant::now());
+        }
     }
 
     fn schedules(&self, key: &Arc<SigningKey>) -> Arc<[Schedule]> {
@@ -160,12 +166,12 @@ impl Keys {
         }
         drop(known);
         let secrets: Arc<[_]> = self.open(key).into();
-        let made =
-            Schedules { of: Arc::downgrade(key), since: Instant::now(), secrets: Arc::clone(&secrets) };
         let mut known = self.schedules.write().unwrap_or_else(PoisonError::into_inner);
         if known.len() >= SCHEDULES_MAX {
             known.clear();
         }
+        let asked = known.get(&key.key_id).and_then(|known| known.asked);
+        let made = Schedules { of: Arc::downgrade(key), asked, secrets: Arc::clone(&secrets) };
         known.insert(key.key_id.clone(), made);
         secrets
     }

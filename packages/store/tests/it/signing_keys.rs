@@ -117,7 +117,10 @@ async fn an_old_secret_verifies_until_its_grace_is_over_and_never_after_and_a_se
     assert_eq!(fourth.previous_until, None);
     assert_eq!(verifier.believes(KEY_ID, &fourth.secret, now()).await, Ok(()));
     assert_eq!(verifier.believes(KEY_ID, &third.secret, now()).await, Err(CountedOnly::BadSignature));
-    assert_eq!(evening.count("select count(*) from ops.signing_keys where previous_secret is not null").await, 0);
+    assert_eq!(
+        evening.count("select count(*) from ops.signing_keys where previous_secret is not null").await,
+        0
+    );
 
     let acts = admin.audit(&evening.tenant, 100).await.unwrap();
     let rotations: Vec<_> = acts.iter().filter(|act| act.action == "key.rotate").collect();
@@ -127,7 +130,9 @@ async fn an_old_secret_verifies_until_its_grace_is_over_and_never_after_and_a_se
         let hex: String = secret.expose_secret().iter().map(|byte| format!("{byte:02x}")).collect();
         assert!(!written.contains(&hex));
     }
-    println!("guarantee: G19 | an old secret at -24 h, -1 s, -1 us, 0, +1 s and +24 h of its grace's end; 4 rotations");
+    println!(
+        "guarantee: G19 | an old secret at -24 h, -1 s, -1 us, 0, +1 s and +24 h of its grace's end; 4 rotations"
+    );
 }
 
 #[tokio::test]
@@ -142,7 +147,8 @@ async fn of_two_rotations_at_once_one_is_refused() {
         let done = [rotated.0.unwrap(), rotated.1.unwrap()];
         let count = done.iter().filter(|rotation| matches!(rotation, Rotation::Done(_))).count();
         assert_eq!(count, 1, "round {round}: {done:?}");
-        let over = "update ops.signing_keys set rotated_at = now() - interval '2 days', previous_expires_at = now()";
+        let over =
+            "update ops.signing_keys set rotated_at = now() - interval '2 days', previous_expires_at = now()";
         evening.db.owner().await.execute(over, &[]).await.unwrap();
     }
     let mut admin = evening.admin().await;
@@ -168,7 +174,8 @@ async fn a_sealed_secret_is_of_no_use_without_the_key_file_or_in_another_row() {
     let held = admin.holds_key(&evening.tenant, "acme_sealed_1", &secret).await.unwrap();
     assert_eq!(held, HeldKey::Current);
     // Who has no key file can write no secret beside the sealed ones, which services would not read.
-    let refused = evening.admin().await.put_key(&evening.tenant, "acme_plain_1", &[KeyScope::Ingest], &secret).await;
+    let refused =
+        evening.admin().await.put_key(&evening.tenant, "acme_plain_1", &[KeyScope::Ingest], &secret).await;
     assert!(refused.unwrap_err().to_string().contains("SEATPILOT_SECRETS_KEY_FILE"));
 
     let with_file = Verifier::of(&evening, &file).await;
@@ -277,18 +284,26 @@ async fn keys_are_sealed_anew_as_often_as_one_likes_and_nobody_who_signs_notices
     let (sealed, unreadable) = reseal(&at_rest(&[3])).await;
     assert_eq!((sealed, unreadable.len()), (0, KEYS));
     // A previous secret goes when its grace is over.
-    let over = "update ops.signing_keys set rotated_at = now() - interval '2 days', previous_expires_at = now()
+    let over =
+        "update ops.signing_keys set rotated_at = now() - interval '2 days', previous_expires_at = now()
         where previous_secret is not null";
     assert_eq!(evening.db.owner().await.execute(over, &[]).await.unwrap(), 1);
     assert_eq!(reseal(&at_rest(&[2])).await.0, 1);
-    assert_eq!(evening.count("select count(*) from ops.signing_keys where previous_secret is not null").await, 0);
+    assert_eq!(
+        evening.count("select count(*) from ops.signing_keys where previous_secret is not null").await,
+        0
+    );
 
     let mut admin = evening.admin().await;
     let acts = admin.audit(&evening.tenant, 1_000).await.unwrap();
     let sealed: i64 = acts
         .iter()
         .filter(|act| act.action == "key.reencrypt")
-        .map(|act| act.after.as_ref().unwrap()["keys"].as_i64().unwrap())
+        .map(|act| {
+            serde_json::from_str::<serde_json::Value>(act.after.as_ref().unwrap()).unwrap()["keys"]
+                .as_i64()
+                .unwrap()
+        })
         .sum();
     assert_eq!(sealed, 2 * KEYS as i64 + 1, "each row that was written stands in the log");
 }
