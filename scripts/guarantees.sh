@@ -72,6 +72,9 @@ need_postgres "$root/target/tools"
 want_pgtap
 need_prometheus "$root/target/tools"
 want_faketime "$root/target/tools"
+need_nginx "$root/target/tools"
+want_supply_chain "$root/target/tools"
+want_schemathesis "$root/target/tools"
 logs=$root/target/guarantees
 mkdir -p "$logs"
 say "Building (target/guarantees/build.log)."
