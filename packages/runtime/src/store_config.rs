@@ -3,6 +3,7 @@
 use crate::{
     config::{Deployment, HmacTenantSecret},
     environment::Environment,
+    guessable,
     secret::SecretString,
     variable,
 };
@@ -117,6 +118,10 @@ impl RestConfig {
                 &variable::SUPABASE_SERVICE_ROLE_KEY,
                 "is a publishable key, which may not store anything: set the secret one",
             );
+        }
+        let is_known = |key: &SecretString| guessable::is_guessable(key.expose_secret().as_bytes());
+        if deployment == Deployment::Production && key.as_ref().is_some_and(is_known) {
+            env.fault(&variable::SUPABASE_SERVICE_ROLE_KEY, guessable::EXPECTED);
         }
         (url, key)
     }
