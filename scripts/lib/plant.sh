@@ -80,6 +80,9 @@ plant_all() {
   # A copy below another repository is its own: git would look for paths from that one's root.
   [ -d "$copy/.git" ] || git init --quiet "$copy"
   export CARGO_TARGET_DIR=$root/target/planted/build
+  # What the tests are judged with is looked for beside what was built.
+  mkdir -p "$CARGO_TARGET_DIR"
+  ln -sfn "$root/target/tools" "$CARGO_TARGET_DIR/tools"
   for patch in "$patches"/*.patch; do
     name=$(basename "$patch" .patch)
     guarantee=$(said_of guarantee "$patch")
