@@ -4,10 +4,14 @@
 
 mod billing;
 mod command;
+mod corpus;
 mod database;
+mod dead_letters;
 mod generate;
 mod house;
+mod keys;
 mod plan;
+mod redrive;
 mod runbooks;
 mod running;
 mod sign;

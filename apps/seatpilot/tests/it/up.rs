@@ -1,6 +1,7 @@
 //! `seatpilot up`, with every service's real binary, on the venue of this run.
 
 use std::{
+    os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
@@ -117,6 +118,8 @@ async fn guests_go_from_ticket_to_seat_and_a_second_run_loses_nothing() {
         check_ins.push(rows.iter().map(|row| row["checkins"].as_i64().unwrap()).sum::<i64>());
         assert_eq!(run.stderr.contains("loaded before"), nth == 1, "{}", run.stderr);
         assert!(!folder.path().join("data/state.json").exists());
+        let keys = std::fs::metadata(folder.path().join("data/at-rest.keys")).unwrap();
+        assert_eq!(keys.permissions().mode() & 0o777, 0o400);
         assert!(!is_ready(report["urls"]["checkin"].as_str().unwrap()).await);
     }
     assert_eq!(check_ins, [4, 8]);
