@@ -14,6 +14,7 @@ G6|package(seatpilot-guarantees) and test(/^durability::same_ids::/)|an event id
 G7|(package(seatpilot-telemetry-ingest) and test(/^captured::/)) or (package(seatpilot-wayfinding) and test(/^forged::a_captured/))|a captured signed request makes one set of rows however often it is sent, and other tenants hardly feel it
 G8|package(seatpilot-telemetry-ingest) and test(/^poison::/)|a bad item of a batch is a dead letter with its reason, every other item is stored, and nothing is a 5xx
 G9|package(seatpilot-guarantees) and test(/^durability::conservation::/)|every item of an authenticated request is an event, a repeat of one, or a dead letter, whatever is killed
+G10|(package(seatpilot) and test(/^redrive::/)) or (package(seatpilot-store) and test(/^dead_letters::/))|a dead letter that is sent again becomes one event, whoever is killed at it and however many try at once
 G11|package(seatpilot-kpi-refresher) and test(/^order::/)|KPI rows do not depend on the order in which events arrive
 G12|package(seatpilot-checkin) and test(/^gates::/)|sixteen gates that scan one ticket in the same moment admit one guest
 G13|package(seatpilot-checkin) and (test(/^repeats::/) or test(/^replay::/))|a scan that is sent again gets its first answer, byte for byte; another body under its id is refused

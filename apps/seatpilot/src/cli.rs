@@ -73,8 +73,11 @@ pub enum Command {
     /// Make, list and revoke what signs telemetry.
     #[command(subcommand, after_help = "Example:\n  seatpilot key add acme_gate_01 --scope ingest")]
     Key(key::Command),
-    /// Look at the telemetry that was refused and kept.
-    #[command(subcommand, after_help = "Example:\n  seatpilot dlq list --limit 20")]
+    /// Look at the telemetry that was refused and kept, send it again, or give it up.
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  seatpilot dlq list --limit 20\n  seatpilot dlq redrive --all --dry-run"
+    )]
     Dlq(dlq::Command),
     /// Show, close, trace and export what each month costs.
     #[command(subcommand, after_help = "Example:\n  seatpilot billing report 2026-10")]

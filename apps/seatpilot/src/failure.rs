@@ -80,6 +80,12 @@ impl From<seatpilot_store::admin::AdminError> for Failure {
     }
 }
 
+impl From<seatpilot_store::Error> for Failure {
+    fn from(error: seatpilot_store::Error) -> Self {
+        anyhow::Error::from(error).into()
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         match error.kind() {

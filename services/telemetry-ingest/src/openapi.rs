@@ -1,7 +1,9 @@
 //! The OpenAPI document, and the shapes that only it needs: what is read is checked byte by byte against the JSON
 //! Schemas of `domain-model`, and has no type of its own here.
 
-use seatpilot_domain_model::{Channel, EVENT_TYPES, EVENTS_PER_REQUEST_MAX, RejectReason};
+use seatpilot_domain_model::{
+    Channel, DiscardOutcome, EVENT_TYPES, EVENTS_PER_REQUEST_MAX, LetterState, RejectReason,
+};
 use seatpilot_http::openapi;
 use serde_json::Value;
 use utoipa::{
@@ -31,7 +33,12 @@ pub fn document() -> String {
         crate::admin::get_audit,
         crate::admin::get_billing,
         crate::admin::get_billing_csv,
-        crate::admin::get_billing_usage
+        crate::admin::get_billing_usage,
+        crate::admin::get_dlq,
+        crate::admin::get_letter,
+        crate::admin::post_dry_run,
+        crate::admin::post_redrive,
+        crate::admin::post_discard
     )
 )]
 struct Api;
@@ -139,3 +146,12 @@ word_schema!(
 word_schema!(
     /// Why an item is rejected.
     ItemReason = RejectReason::ALL.iter().map(|word| word.as_str()));
+word_schema!(
+    /// Where a dead letter stands.
+    LetterStateWord = LetterState::ALL.iter().map(|word| word.as_str()));
+word_schema!(
+    /// What becomes of a dead letter that is sent again.
+    RedriveStatus = ["accepted", "duplicate", "rejected", "skipped"]);
+word_schema!(
+    /// What becomes of a dead letter that is given up.
+    DiscardOutcomeWord = DiscardOutcome::ALL.iter().map(|word| word.as_str()));

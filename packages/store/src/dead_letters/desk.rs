@@ -80,28 +80,39 @@ impl<'a> DeadLetterDesk<'a> {
         Ok(self.letters(&[dlq_id]).await?.pop())
     }
 
-    /// The letters that wait, match and may be sent again, oldest first. A filter's state is not asked.
+    /// The letters that wait, match and may be sent again, oldest first, behind a cursor. A filter's state is not asked.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn redrivable(&mut self, filter: &LetterFilter, limit: u32) -> Result<Vec<Uuid>, Error> {
-        self.waiting(filter, Some(REDRIVE_ATTEMPTS_MAX), limit).await
+    pub async fn redrivable(
+        &mut self,
+        filter: &LetterFilter,
+        after: Option<LetterCursor>,
+        limit: u32,
+    ) -> Result<Vec<LetterCursor>, Error> {
+        self.waiting(filter, Some(REDRIVE_ATTEMPTS_MAX), after, limit).await
     }
 
-    /// The letters that wait and match, oldest first. A filter's state is not asked.
+    /// The letters that wait and match, oldest first, behind a cursor. A filter's state is not asked.
     ///
     /// # Errors
     /// [`Error`].
-    pub async fn discardable(&mut self, filter: &LetterFilter, limit: u32) -> Result<Vec<Uuid>, Error> {
-        self.waiting(filter, None, limit).await
+    pub async fn discardable(
+        &mut self,
+        filter: &LetterFilter,
+        after: Option<LetterCursor>,
+        limit: u32,
+    ) -> Result<Vec<LetterCursor>, Error> {
+        self.waiting(filter, None, after, limit).await
     }
 
     async fn waiting(
         &mut self,
         filter: &LetterFilter,
         attempts_below: Option<i32>,
+        after: Option<LetterCursor>,
         limit: u32,
-    ) -> Result<Vec<Uuid>, Error> {
+    ) -> Result<Vec<LetterCursor>, Error> {
         const SQL: &str = include_str!("../../sql/dlq_waiting.sql");
         let tenant = self.tenant.clone();
         let rows = self
@@ -115,11 +126,17 @@ impl<'a> DeadLetterDesk<'a> {
                     &filter.received_from,
                     &filter.received_before,
                     &attempts_below,
+                    &after.map(|cursor| cursor.received_at),
+                    &after.map(|cursor| cursor.dlq_id),
                     &i64::from(limit),
                 ],
             )
             .await?;
-        rows.iter().map(|row| Ok(row.try_get(0)?)).collect()
+        rows.iter()
+            .map(|row| {
+                Ok(LetterCursor { dlq_id: row.try_get("dlq_id")?, received_at: row.try_get("received_at")? })
+            })
+            .collect()
     }
 
     pub(super) async fn letters(&mut self, ids: &[Uuid]) -> Result<Vec<KeptDeadLetter>, Error> {

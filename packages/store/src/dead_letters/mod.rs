@@ -9,8 +9,13 @@ mod dry_run;
 mod plan;
 mod redrive;
 
+use std::{fmt, str::FromStr};
+
 use jiff::Timestamp;
-use seatpilot_domain_model::{LetterState, REDRIVE_ATTEMPTS_MAX, RedriveOutcome, RejectReason, Skipped};
+use seatpilot_domain_model::{
+    LetterState, REDRIVE_ATTEMPTS_MAX, RedriveOutcome, RejectReason, Skipped, parse_rfc3339,
+};
+use serde::Serialize;
 use tokio_postgres::Row;
 use uuid::Uuid;
 
@@ -40,17 +45,37 @@ pub struct LetterFilter {
     pub received_before: Option<Timestamp>,
 }
 
-/// Where a page of a list ends: the next begins behind it.
+/// A letter and its place in the queue. Where a page ends with it, the next begins behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LetterCursor {
-    /// When its last letter came in.
+    /// When it came in.
     pub received_at: Timestamp,
     /// Which it is.
     pub dlq_id: Uuid,
 }
 
-/// One refused item, without its bytes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Between the two parts of a cursor: it stands in a query as it is.
+const CURSOR_SEPARATOR: char = '~';
+
+impl fmt::Display for LetterCursor {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{}{CURSOR_SEPARATOR}{}", self.received_at, self.dlq_id)
+    }
+}
+
+impl FromStr for LetterCursor {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const EXPECTED: &str = "must be the cursor of an earlier answer";
+        let (received_at, dlq_id) = text.split_once(CURSOR_SEPARATOR).ok_or(EXPECTED)?;
+        let received_at = parse_rfc3339(received_at).map_err(|_| EXPECTED)?;
+        Ok(Self { received_at, dlq_id: Uuid::try_parse(dlq_id).map_err(|_| EXPECTED)? })
+    }
+}
+
+/// One refused item, without its bytes; serialised as the command and `/admin/dlq` show it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct DeadLetterRow {
     /// Its id.
     pub dlq_id: Uuid,
@@ -147,8 +172,8 @@ impl KeptDeadLetter {
     }
 }
 
-impl std::fmt::Debug for KeptDeadLetter {
-    fn fmt(&self, out: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for KeptDeadLetter {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         out.debug_struct("KeptDeadLetter").field("row", &self.row).finish_non_exhaustive()
     }
 }

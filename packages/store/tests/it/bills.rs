@@ -6,7 +6,9 @@ use seatpilot_domain_model::Period;
 use seatpilot_store::admin::{AdminError, CloseOutcome, ClosedMonth};
 use seatpilot_testkit::Evening;
 use sha2::{Digest, Sha256};
+use uuid::Uuid;
 
+use crate::dead_letters::{Lying, lay};
 use crate::metering::{Stored, assert_recounts, at, count, heartbeat, store};
 
 const MARCH: &str = "2026-03";
@@ -192,8 +194,11 @@ async fn a_letter_sent_again_after_the_close_is_billed_once_in_the_open_month() 
     close(&evening, MARCH).await;
     let before = csv(&evening, MARCH, "").await;
     let owner = evening.db.owner().await;
-    // Received in time, stored only now: what sending a dead letter again does.
-    store(&owner, &[heartbeat(at("2026-03-20T12:00:00Z"))]).await;
+    // Received in time, stored only now.
+    let letter = lay(&evening, &[Lying::heartbeat(Uuid::now_v7(), at("2026-03-20T12:00:00Z"))]).await;
+    let mut admin = evening.admin().await;
+    let became = admin.dead_letter_desk(&evening.tenant).redrive(&letter, |_| {}).await.unwrap();
+    assert_eq!(became[0].outcome.status(), "accepted");
     assert_eq!(count(&evening).await, 1);
     assert_eq!(count(&evening).await, 0);
     assert_eq!(csv(&evening, MARCH, "").await, before);

@@ -9,6 +9,7 @@ mod bills;
 mod check_ins;
 mod claims;
 mod contact;
+mod dead_letters;
 mod evening;
 mod events;
 mod grants;

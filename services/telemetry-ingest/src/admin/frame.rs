@@ -7,6 +7,7 @@ use seatpilot_http::admin::Session;
 const WAYS: &[(&str, &str, AdminAction)] = &[
     ("/admin", "House", AdminAction::ReadDashboards),
     ("/admin/billing", "Bill", AdminAction::ReadBilling),
+    ("/admin/dlq", "Dead letters (JSON)", AdminAction::ReadDeadLetters),
     ("/admin/audit", "Audit log (JSON)", AdminAction::ReadAudit),
 ];
 

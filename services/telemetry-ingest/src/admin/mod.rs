@@ -3,6 +3,7 @@
 
 mod audit;
 mod billing;
+mod dlq;
 mod frame;
 mod house;
 mod login;
@@ -14,11 +15,14 @@ use std::sync::Arc;
 use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use askama::Template;
 use seatpilot_domain_model::{AdminAction, Fault};
-use seatpilot_http::{Answer, Problem, Routes, Success, admin::AdminGuard};
+use seatpilot_http::{Answer, InFlight, Problem, Routes, Success, admin::AdminGuard};
 use seatpilot_store::Store;
 
 pub(crate) use audit::__path_get_audit;
 pub(crate) use billing::{__path_get_billing, __path_get_billing_csv, __path_get_billing_usage};
+pub(crate) use dlq::{
+    __path_get_dlq, __path_get_letter, __path_post_discard, __path_post_dry_run, __path_post_redrive,
+};
 pub(crate) use house::__path_get_house;
 pub(crate) use login::{__path_get_login, __path_post_login, __path_post_logout, form_for};
 
@@ -28,12 +32,14 @@ const STYLESHEET: &str = include_str!("../../assets/admin.css");
 pub struct Desk {
     guard: Arc<AdminGuard>,
     store: Option<Store>,
+    /// One request at a time sends dead letters again: their pace is that of the process.
+    redrives: InFlight,
 }
 
 impl Desk {
     /// With no store, every page but the stylesheet is 503 and names the variable that is missing.
     pub fn new(guard: Arc<AdminGuard>, store: Option<Store>) -> Self {
-        Self { guard, store }
+        Self { guard, store, redrives: InFlight::new(1) }
     }
 
     fn store(&self) -> Result<&Store, Fault> {
@@ -55,7 +61,12 @@ pub fn routes(routes: &mut Routes, desk: &Arc<Desk>) {
         .get("/admin/audit", AdminAction::ReadAudit, audit::get_audit)
         .get("/admin/billing", AdminAction::ReadBilling, billing::get_billing)
         .get("/admin/billing/csv", AdminAction::ReadBilling, billing::get_billing_csv)
-        .get("/admin/billing/usage", AdminAction::ReadDashboards, billing::get_billing_usage);
+        .get("/admin/billing/usage", AdminAction::ReadDashboards, billing::get_billing_usage)
+        .get("/admin/dlq", AdminAction::ReadDeadLetters, dlq::get_dlq)
+        .post("/admin/dlq/dry-run", AdminAction::ReadDeadLetters, Success::Ok, dlq::post_dry_run)
+        .post("/admin/dlq/redrive", AdminAction::HandleDeadLetters, Success::Ok, dlq::post_redrive)
+        .post("/admin/dlq/discard", AdminAction::HandleDeadLetters, Success::Ok, dlq::post_discard)
+        .get("/admin/dlq/{dlq_id}", AdminAction::ReadDeadLetters, dlq::get_letter);
 }
 
 async fn stylesheet() -> Answer {

@@ -14,6 +14,7 @@ mod billing;
 mod browser;
 mod captured;
 mod clock;
+mod dlq;
 mod forged;
 mod hostile;
 mod items;
