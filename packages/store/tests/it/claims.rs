@@ -142,6 +142,7 @@ const ANSWERED_FOR: &[&str] = &[
     "app.billing_credits",
     "app.v_tenant_billing_report",
     "telemetry.events_dlq",
+    "telemetry.v_rejected_events_last_hour",
 ];
 
 /// Tables and views with a tenant that the connection's role may read; whether it is a partition.
