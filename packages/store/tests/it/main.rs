@@ -22,3 +22,4 @@ mod supabase_cli;
 mod tenancy;
 mod traces;
 mod versions;
+mod waits;
