@@ -21,6 +21,8 @@ insert into definers values
     ('telemetry.refresh_mv(text)', '{seatpilot_kpi}'),
     ('telemetry.rebuild_mv(text)', '{seatpilot_kpi}'),
     ('telemetry.retain(integer,integer)', '{seatpilot_kpi}'),
+    ('telemetry.dlq_claim(text,uuid[],uuid)', '{seatpilot_ingest}'),
+    ('telemetry.dlq_discard(text,text,inet,text,uuid[],text)', '{seatpilot_ingest}'),
     ('app.metering_tick(text)', '{seatpilot_kpi}'),
     ('app.metering_roll()', '{}'),
     ('app.ops_metering_seed_daily(text)', '{}'),
