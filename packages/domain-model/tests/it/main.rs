@@ -4,6 +4,7 @@
 
 mod batches;
 mod cloud_events;
+mod corpus;
 mod fixtures;
 mod schemas;
 

@@ -6,6 +6,7 @@
     reason = "a test that fails, fails; a run says on what it ran"
 )]
 
+mod corpus;
 mod hostile;
 mod optimal;
 mod real;

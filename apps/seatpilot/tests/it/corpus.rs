@@ -1,0 +1,25 @@
+//! The fuzzer's law of this crate over its seeds, in every run: `fuzz/corpus/guests`, where what once broke it stays.
+
+#[path = "../../../../fuzz/src/guests.rs"]
+#[expect(unreachable_pub, reason = "it is public in the fuzzer's crate")]
+mod guests;
+
+/// Where the fuzzer's crate has the reader too.
+mod reader {
+    pub(super) use seatpilot::guests::list;
+}
+
+#[test]
+fn every_seed_of_the_fuzzer_keeps_the_law() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/guests");
+    let seeds: Vec<_> = std::fs::read_dir(folder).unwrap().flatten().collect();
+    assert!(seeds.len() >= 5, "{} seeds", seeds.len());
+    for seed in seeds {
+        let bytes = std::fs::read(seed.path()).unwrap();
+        // Each seed, and cut short at many places.
+        let step = bytes.len() / 64 + 1;
+        for end in (0..=bytes.len()).rev().step_by(step) {
+            guests::hold(&bytes[..end]);
+        }
+    }
+}
