@@ -16,6 +16,8 @@ mod download;
 mod error;
 mod event_store;
 mod events;
+#[cfg(test)]
+mod isolation;
 mod keeper;
 pub mod keys;
 mod kpi;

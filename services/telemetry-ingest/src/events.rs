@@ -54,7 +54,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
         (status = 413, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`body_too_large`."),
         (status = 415, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`unsupported_encoding`."),
         (
-            status = 422, body = crate::openapi::RejectedItem, content_type = "application/problem+json",
+            status = 422, body = crate::openapi::Refused, content_type = "application/problem+json",
             description = "The one event was rejected and kept in the dead-letter queue (`code` is the reason), or the body is an array of none or of more than 500 (`schema_violation`, nothing stored)."
         ),
         (status = 429, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`rate_limited`, with `RateLimit-Policy` and `RateLimit`."),

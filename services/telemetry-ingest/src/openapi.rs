@@ -2,21 +2,66 @@
 //! Schemas of `domain-model`, and has no type of its own here.
 
 use seatpilot_domain_model::{
-    Channel, DiscardOutcome, EVENT_TYPES, EVENTS_PER_REQUEST_MAX, LetterState, RejectReason,
+    DiscardOutcome, ENVELOPE_SCHEMA, EVENT_TYPES, EVENTS_PER_REQUEST_MAX, LetterState, RejectReason,
+    event_schema,
 };
 use seatpilot_http::openapi;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use utoipa::{
     OpenApi, PartialSchema, ToSchema,
-    openapi::{ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type},
+    openapi::{
+        ArrayBuilder, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, Type,
+        schema::{AdditionalProperties, AnyOfBuilder},
+    },
 };
-use uuid::Uuid;
 
 use crate::receipts::ItemReceipt;
 
 /// The document of this service.
 pub fn document() -> String {
-    openapi::document(&Api::openapi(), "telemetry-ingest", env!("CARGO_PKG_VERSION"))
+    openapi::document_with(&Api::openapi(), events(), "telemetry-ingest", env!("CARGO_PKG_VERSION"))
+}
+
+/// An event of each type, with the type's own `data`: from the schemas that the items are checked against, in which
+/// there are words that utoipa has no types for.
+fn events() -> Value {
+    let read = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (mut schemas, mut kinds) = (Map::new(), Vec::new());
+    for kind in EVENT_TYPES {
+        let (mut event, own) = (read(ENVELOPE_SCHEMA), read(event_schema(kind).unwrap_or_default()));
+        let slug = event["$defs"]["slug"].take();
+        for member in ["venue_id", "tenant_id"] {
+            merge(&mut event["properties"][member], &slug);
+        }
+        for (member, schema) in own["properties"].as_object().into_iter().flatten() {
+            merge(&mut event["properties"][member.as_str()], schema);
+        }
+        for word in ["title", "description"] {
+            event[word] = own[word].clone();
+        }
+        if let Some(event) = event.as_object_mut() {
+            event.retain(|word, _| !word.starts_with('$'));
+        }
+        for property in event["properties"].as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if let Some(property) = property.as_object_mut() {
+                property.retain(|word, _| word != "$ref");
+            }
+        }
+        let name = format!("Event.{kind}");
+        kinds.push(json!({ "$ref": format!("#/components/schemas/{name}") }));
+        schemas.insert(name, event);
+    }
+    let description = "An event. Further members are refused beside `data` and allowed inside it; each type has its \
+        own. `occurred_at` is at most 7 days ago and 5 minutes ahead, `tenant_id` the key's tenant.";
+    schemas.insert("Event".to_owned(), json!({ "description": description, "oneOf": kinds }));
+    Value::Object(schemas)
+}
+
+/// Adds members to an object, or overwrites them.
+fn merge(into: &mut Value, from: &Value) {
+    for (name, value) in from.as_object().into_iter().flatten() {
+        into[name.as_str()] = value.clone();
+    }
 }
 
 #[derive(OpenApi)]
@@ -55,41 +100,7 @@ impl PartialSchema for Events {
     }
 }
 
-impl ToSchema for Events {
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        schemas.push(("Event".to_owned(), Event::schema()));
-        Event::schemas(schemas);
-    }
-}
-
-/// An event. Further members are refused here and allowed inside `data`; each type's schema is in
-/// `packages/domain-model/schemas`.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what is read; nothing is ever made of it")]
-pub(crate) struct Event {
-    /// Stored once within the tenant.
-    id: Uuid,
-    /// What happened.
-    r#type: EventType,
-    /// When: RFC 3339 with an offset and at most microseconds, at most 7 days ago and 5 minutes ahead.
-    #[schema(value_type = String, format = DateTime)]
-    occurred_at: String,
-    /// Where.
-    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    venue_id: String,
-    /// Whose visit.
-    #[schema(nullable = false)]
-    session_id: Option<Uuid>,
-    /// By what.
-    #[schema(nullable = false)]
-    channel: Option<ChannelWord>,
-    /// The key's tenant, or absent.
-    #[schema(nullable = false, pattern = "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")]
-    tenant_id: Option<String>,
-    /// What the type says.
-    #[schema(value_type = Object)]
-    data: Value,
-}
+impl ToSchema for Events {}
 
 /// A single event that was rejected: a problem document with the receipt.
 #[derive(ToSchema)]
@@ -118,6 +129,50 @@ pub(crate) struct RejectedItem {
     items: Vec<ItemReceipt>,
 }
 
+/// What a 422 says: the receipt of the one event, or that there are none or too many.
+pub(crate) struct Refused;
+
+impl PartialSchema for Refused {
+    fn schema() -> RefOr<Schema> {
+        AnyOfBuilder::new()
+            .item(Ref::from_schema_name("RejectedItem"))
+            .item(Ref::from_schema_name("Problem"))
+            .into()
+    }
+}
+
+impl ToSchema for Refused {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("RejectedItem".to_owned(), RejectedItem::schema()));
+        RejectedItem::schemas(schemas);
+    }
+}
+
+/// What the login form sends: one of the two.
+pub(crate) struct LoginForm;
+
+impl PartialSchema for LoginForm {
+    fn schema() -> RefOr<Schema> {
+        let text =
+            |description| ObjectBuilder::new().schema_type(Type::String).description(Some(description));
+        let one = |name, description| {
+            // Any character that is no white space; as much as a field may have.
+            let secret = text(description).pattern(Some("[!-~]")).max_length(Some(4_000));
+            ObjectBuilder::new()
+                .property(name, secret)
+                .property("next", text("Where to go on to: a path under `/admin`."))
+                .required(name)
+                .additional_properties(Some(AdditionalProperties::<Schema>::FreeForm(false)))
+        };
+        OneOfBuilder::new()
+            .item(one("token", "An administrator's token."))
+            .item(one("code", "The code of a login link."))
+            .into()
+    }
+}
+
+impl ToSchema for LoginForm {}
+
 /// A closed set of words.
 macro_rules! word_schema {
     ($(#[$doc:meta])* $name:ident = $words:expr) => {
@@ -134,12 +189,6 @@ macro_rules! word_schema {
     };
 }
 
-word_schema!(
-    /// The types that have a schema.
-    EventType = EVENT_TYPES.iter().copied());
-word_schema!(
-    /// `Channel`.
-    ChannelWord = Channel::ALL.iter().map(|word| word.as_str()));
 word_schema!(
     /// What becomes of an item.
     ItemStatus = ["accepted", "duplicate", "rejected"]);

@@ -45,7 +45,7 @@ fn nonce(key_id: &str, nonce: &str) -> Nonce {
 }
 
 /// Two tenants on the same venue, event, tickets, scans and event ids; each with a row in every table of theirs.
-async fn two_evenings() -> Evening {
+pub(crate) async fn two_evenings() -> Evening {
     let evening = Evening::of(1).await;
     let rival: TenantId = TENANTS[1].parse().unwrap();
     let mut admin = evening.admin().await;

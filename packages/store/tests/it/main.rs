@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that fails, fails")]
 
+mod access;
 mod arrivals;
 mod audit;
 mod backlogs;
@@ -13,9 +14,11 @@ mod dead_letters;
 mod evening;
 mod events;
 mod grants;
+mod lint;
 mod metering;
 mod migrations;
 mod pg_cron;
+mod pgtap;
 mod retention;
 mod signing_keys;
 mod supabase_cli;

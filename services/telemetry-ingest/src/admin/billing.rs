@@ -35,6 +35,18 @@ pub(crate) struct Wanted {
     tenant: Option<String>,
 }
 
+/// Which month, and whose.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "describes what is read as `Wanted`, of which the file needs the month")]
+struct MonthWanted {
+    /// The month, `YYYY-MM`.
+    #[param(pattern = "^[0-9]{4}-(0[1-9]|1[0-2])$")]
+    period: String,
+    /// The tenant: none but one's own.
+    tenant: Option<String>,
+}
+
 /// Whose.
 #[derive(Debug, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -150,7 +162,7 @@ fn used(entitlement: &Entitlement) -> Option<Used> {
 ///
 /// RFC 4180; of a closed month always the same bytes. No cell that a spreadsheet would run.
 #[utoipa::path(
-    get, path = "/admin/billing/csv", tag = "administration", security(("admin" = [])), params(Wanted),
+    get, path = "/admin/billing/csv", tag = "administration", security(("admin" = [])), params(MonthWanted),
     responses(
         (status = 200, description = "The lines of the month.", body = String, content_type = "text/csv"),
         (status = 403, description = "Not an administrator or owner, or of another tenant.", body = Object, content_type = "application/problem+json"),

@@ -19,7 +19,7 @@ use seatpilot_http::{
 };
 use seatpilot_store::{Opened, SessionBy, audit::Origin};
 use serde::Deserialize;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::IntoParams;
 
 use super::{Desk, frame::Frame, render};
 
@@ -77,18 +77,6 @@ pub(crate) async fn get_login(desk: Data<Desk>, request: HttpRequest) -> Result<
     }
 }
 
-/// What the form sends: one of the two.
-#[derive(ToSchema)]
-#[expect(dead_code, reason = "describes what is read; fields are taken one by one")]
-pub(crate) struct LoginForm {
-    /// An administrator's token.
-    token: Option<String>,
-    /// The code of a login link.
-    code: Option<String>,
-    /// Where to go on to: a path under `/admin`.
-    next: Option<String>,
-}
-
 const OVER: &str = "This link is over, or was used. Ask for a new one, or log in with a token.";
 const WRONG: &str = "This token is not good: it is wrong, of another house, or expired.";
 
@@ -97,7 +85,7 @@ const WRONG: &str = "This token is not good: it is wrong, of another house, or e
 /// Sets the cookie `seatpilot_admin` and leads on. The session is written down in the audit log.
 #[utoipa::path(
     post, path = "/admin/login", tag = "administration",
-    request_body(content = LoginForm, content_type = "application/x-www-form-urlencoded"),
+    request_body(content = crate::openapi::LoginForm, content_type = "application/x-www-form-urlencoded"),
     responses(
         (status = 303, description = "Logged in; `Location` leads on."),
         (status = 401, description = "The token or code is not good.", content(
