@@ -8,12 +8,12 @@ use crate::EventType;
 /// A guest began to check in: a code was shown or a screen touched.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckinStarted {
-    /// The evening.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
     /// The gate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub door_id: Option<String>,
+    /// The evening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -26,14 +26,14 @@ impl EventType for CheckinStarted {
 /// A guest was admitted, as the sender saw it. KPIs and bills count the admissions that the service wrote itself, never these.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckinSuccess {
-    /// From scan to answer, in milliseconds.
-    pub latency_ms: f64,
-    /// The evening.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
     /// The gate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub door_id: Option<String>,
+    /// The evening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// From scan to answer, in milliseconds.
+    pub latency_ms: f64,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -46,18 +46,18 @@ impl EventType for CheckinSuccess {
 /// A guest was not admitted, as the sender saw it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CheckinFailed {
-    /// Why: a problem code of the check-in, or the sender's own word.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reason: Option<String>,
-    /// From scan to answer, in milliseconds.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub latency_ms: Option<f64>,
-    /// The evening.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub event_id: Option<String>,
     /// The gate.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub door_id: Option<String>,
+    /// The evening.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub event_id: Option<String>,
+    /// From scan to answer, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub latency_ms: Option<f64>,
+    /// Why: a problem code of the check-in, or the sender's own word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -70,21 +70,21 @@ impl EventType for CheckinFailed {
 /// A way was shown to a guest.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct WayfindingRouteShown {
-    /// Where it begins, as `kind:id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub from: Option<String>,
-    /// Where it ends, as `kind:id`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub to: Option<String>,
-    /// How the guest moves.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub profile: Option<String>,
     /// Its length in metres.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub distance_m: Option<f64>,
     /// Its duration in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_s: Option<f64>,
+    /// Where it begins, as `kind:id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub from: Option<String>,
+    /// How the guest moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
+    /// Where it ends, as `kind:id`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -99,15 +99,15 @@ impl EventType for WayfindingRouteShown {
 pub struct WayfindingArriveTable {
     /// From check-in to seat, in seconds.
     pub door_to_seat_seconds: f64,
+    /// The guest's seat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seat_id: Option<String>,
     /// The guest's section.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub section: Option<String>,
     /// The guest's table.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub table_id: Option<String>,
-    /// The guest's seat.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seat_id: Option<String>,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
@@ -120,21 +120,21 @@ impl EventType for WayfindingArriveTable {
 /// A party was given its seats.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct SeatingAssigned {
-    /// Where.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub section: Option<String>,
-    /// Which table.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub table_id: Option<String>,
-    /// Which seat.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub seat_id: Option<String>,
     /// How long the assignment took, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub duration_ms: Option<f64>,
     /// Whether it was made without a hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub feasible: Option<bool>,
+    /// Which seat.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seat_id: Option<String>,
+    /// Where.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub section: Option<String>,
+    /// Which table.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub table_id: Option<String>,
     /// Whatever else there is to say.
     #[serde(flatten)]
     pub more: Map<String, Value>,
