@@ -113,10 +113,9 @@ impl Verdict {
                 verdict.halved += 1;
             }
         }
-        let strangers = "select count(*) from telemetry.events_raw where source = $1 and id <> all ($2)";
-        // A hash of the ids, not a look through all of them for each event.
-        let strangers = strangers.replace("id <> all ($2)", "id not in (select unnest($2::uuid[]))");
-        let row = database.query_one(&strangers, &[&evening.key_id, &given[0].1]).await;
+        let strangers = "select count(*) from telemetry.events_raw e where e.source = $1
+            and not exists (select from unnest($2::uuid[]) given (id) where given.id = e.id)";
+        let row = database.query_one(strangers, &[&evening.key_id, &given[0].1]).await;
         verdict.strangers = row.expect("a verdict").get(0);
         verdict
     }

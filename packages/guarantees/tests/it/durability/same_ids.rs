@@ -12,9 +12,21 @@ use super::{House, by_effort, open_folder};
 /// Events of one request.
 const BATCH: usize = 100;
 
-/// What an id that was sent before is worth, at each of these times after it was first sent.
-const LATER: [(&str, i64); 4] =
-    [("20 s, after midnight", 20), ("1 h", 3_600), ("23 h 59 min", 86_340), ("6 d", 6 * 86_400)];
+/// How long before midnight the ids are first sent: long enough for all of them.
+fn before_midnight() -> SignedDuration {
+    SignedDuration::from_secs(by_effort(20, 900))
+}
+
+/// When they are sent again, after that.
+fn later() -> [(&'static str, SignedDuration); 4] {
+    let (hour, minute) = (SignedDuration::from_hours(1), SignedDuration::from_mins(1));
+    [
+        ("just after midnight", before_midnight() + SignedDuration::from_secs(5)),
+        ("after 1 h", hour),
+        ("after 23 h 59 min", 24 * hour - minute),
+        ("after 6 d", 6 * 24 * hour),
+    ]
+}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days() {
@@ -35,8 +47,7 @@ async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days(
     let house = House::on(TestDb::on(&cluster.url("")).await, 0, 2, &clock.variables()).await;
     let kpi = house.evening.db.client_as("seatpilot_kpi").await;
 
-    // Ten seconds before a midnight of the server.
-    let to_midnight = before_midnight(Clock::system().now()) - SignedDuration::from_secs(10);
+    let to_midnight = until_midnight(Clock::system().now()) - before_midnight();
     let shift = async |by: SignedDuration| {
         clock.shift(by);
         house.clients.shift(by);
@@ -52,8 +63,8 @@ async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days(
     }
     assert_eq!(today(&house).await, first_day, "too slow: it was to be before midnight");
     let mut days = vec![first_day];
-    for (when, seconds) in LATER {
-        let day = shift(to_midnight + SignedDuration::from_secs(seconds)).await;
+    for (when, after) in later() {
+        let day = shift(to_midnight + after).await;
         if *days.last().unwrap() != day {
             days.push(day);
         }
@@ -80,7 +91,7 @@ async fn an_id_is_stored_once_at_any_instance_across_midnight_restarts_and_days(
     println!(
         "guarantee: G6 | {} ids, each sent {} times to two instances, across midnight, 4 restarts and 6 days ({}): once each",
         batches * BATCH,
-        2 * (1 + LATER.len()),
+        2 * (1 + later().len()),
         days.join(", ")
     );
 }
@@ -103,7 +114,7 @@ async fn today(house: &House) -> String {
     row.get(0)
 }
 
-fn before_midnight(now: Timestamp) -> SignedDuration {
+fn until_midnight(now: Timestamp) -> SignedDuration {
     let now = now.to_zoned(TimeZone::UTC);
     let midnight = now.tomorrow().unwrap().start_of_day().unwrap();
     now.duration_until(&midnight)
