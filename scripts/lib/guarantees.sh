@@ -46,6 +46,7 @@ G44|package(seatpilot-guarantees) and test(/^metrics_proxy::/)|the service key l
 G48|package(seatpilot-guarantees) and test(/^supply_chain::/)|every dependency is of crates.io, locked, listed and under a licence that is allowed; in the full run two clean builds give the same bytes
 G49|(package(seatpilot-guarantees) and test(/^production::/)) or (package(seatpilot-store) and test(/^standing::/)) or (package(seatpilot-runtime) and (test(/^guessable::/) or test(/production_refuses/)))|production refuses what only a laptop may have, by name: settings, secrets, roles, databases
 vanish|package(seatpilot-guarantees) and test(/^durability::vanishing::/)|a client that vanishes leaves its request stored whole or not at all, and the service well
+stores|(package(seatpilot-telemetry-ingest) and (test(/^stores::/) or test(/^items::/) or test(/^replays::/) or test(/^limits::/))) or (package(seatpilot-store) and test(/^stores::/)) or (package(seatpilot-testkit) and test(/^postgrest::/))|the contract of telemetry holds on all three stores, and over REST the service key calls one function
 smoke|package(seatpilot-guarantees) and test(/^smoke::/)|the smoke scripts pass on a running house, and fail on one that lies
 boards|package(seatpilot-guarantees) and test(/^dashboards::/)|every query of every dashboard is answered with live series
 traces|package(seatpilot-guarantees) and test(/^traces::/)|a guest's trace goes from the phone to the arrival

@@ -177,9 +177,10 @@ impl RestStore {
         task: &'static str,
         given: &impl Serialize,
     ) -> Result<T, Error> {
-        // While the database is known to be away nobody waits to find out again.
-        if matches!(self.inner.readiness.state(), ReadinessState::Degraded { .. }) {
-            return Err(Error::Unreachable);
+        match self.inner.readiness.state() {
+            // Limits are still on their way; or the database is known to be away, and nobody waits to find out again.
+            ReadinessState::Starting | ReadinessState::Degraded { .. } => return Err(Error::Unreachable),
+            ReadinessState::Ready { .. } | ReadinessState::Draining { .. } => {}
         }
         self.inner.client.look_up(task, given).await
     }

@@ -21,6 +21,7 @@ mod pg_cron;
 mod pgtap;
 mod retention;
 mod signing_keys;
+mod stores;
 mod supabase_cli;
 mod tenancy;
 mod traces;

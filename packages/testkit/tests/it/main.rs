@@ -4,6 +4,7 @@
 
 mod documents;
 mod floors;
+mod postgrest;
 
 use seatpilot_testkit::TestDb;
 

@@ -27,4 +27,5 @@ mod quota;
 mod replays;
 mod service;
 mod signatures;
+mod stores;
 mod telling;

@@ -90,6 +90,12 @@ pub(crate) enum Behind {
 /// The database. Memory has none, and no test that asks for one is a test of memory.
 pub(crate) struct Db(Option<TestDb>);
 
+impl Db {
+    pub(crate) fn of(db: TestDb) -> Self {
+        Self(Some(db))
+    }
+}
+
 impl Deref for Db {
     type Target = TestDb;
 
