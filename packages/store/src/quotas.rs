@@ -146,6 +146,19 @@ impl Quotas {
         }
     }
 
+    /// The tenant's limits and use as they stand now: what is taken of the copy is not taken here.
+    pub(crate) fn copy_of(&self, tenant: &TenantId) -> Self {
+        let known = self.tenants.load();
+        let quotas = known.get(tenant).into_iter().flatten().map(|quota| Quota {
+            entitlement: quota.entitlement.clone(),
+            limit: quota.limit,
+            since: AtomicU64::new(quota.since.load(Ordering::Relaxed)),
+        });
+        let copy = Self::default();
+        copy.tenants.store(Arc::new(HashMap::from([(tenant.clone(), quotas.collect())])));
+        copy
+    }
+
     /// Gives back units that were taken and not used: what was not stored, or was stored before.
     pub(crate) fn give_back(&self, tenant: &TenantId, feature: Feature, units: u64) {
         let tenants = self.tenants.load();

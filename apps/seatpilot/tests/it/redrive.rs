@@ -2,8 +2,8 @@
 
 use std::{collections::BTreeSet, path::Path, time::Duration};
 
-use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::StdRng};
+use seatpilot_runtime::Clock;
 use seatpilot_testkit::{Binary, Effort, Evening, Wire};
 use serde_json::json;
 use uuid::Uuid;
@@ -17,7 +17,7 @@ const ROUNDS_MAX: usize = 40;
 
 /// Puts letters of a plan that was too small into the queue; the ids of their events.
 async fn lay(evening: &Evening, count: usize) -> Vec<Uuid> {
-    let now = Timestamp::now();
+    let now = Clock::system().now();
     let events: Vec<Uuid> = (0..count).map(|_| Uuid::now_v7()).collect();
     let payloads: Vec<Vec<u8>> = events
         .iter()

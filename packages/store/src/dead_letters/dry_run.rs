@@ -34,11 +34,9 @@ impl DeadLetterDesk<'_> {
         letters: &[Uuid],
         mut progress: impl FnMut(&[RedrivenLetter]),
     ) -> Result<Vec<RedrivenLetter>, Error> {
-        // Never the service's own: nobody who sends an event meanwhile may find the plan used up by this.
-        let kept = std::mem::replace(&mut self.plan, Plan::read());
-        let looked = self.look_at_the_plan().await;
-        let plan = std::mem::replace(&mut self.plan, kept);
-        looked?;
+        // A copy of what a service keeps: nobody who sends an event meanwhile may find the plan used up by this.
+        self.look_at_the_plan().await?;
+        let plan = self.plan.copy_for(&self.tenant);
         let tenant = self.tenant.clone();
         let mut taken: Vec<Units<'_>> = Vec::new();
         // The events that would be stored by now, with the hashes of their bodies.

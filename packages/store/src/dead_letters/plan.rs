@@ -37,6 +37,15 @@ impl<'q> Plan<'q> {
         Self::Own(Box::default())
     }
 
+    /// The same limits, apart: what is taken of the copy is not taken here.
+    pub(super) fn copy_for(&self, tenant: &TenantId) -> Plan<'static> {
+        let copy = match self {
+            Self::Kept(quotas) => quotas.copy_of(tenant),
+            Self::Own(quotas) => quotas.copy_of(tenant),
+        };
+        Plan::Own(Box::new(copy))
+    }
+
     /// Asks for what the event uses. None: the plan refuses it.
     pub(super) fn take<'p>(&'p self, tenant: &'p TenantId, event: &Event) -> Option<Units<'p>> {
         let quotas = match self {

@@ -1,8 +1,10 @@
 //! `/admin/dlq`: what was refused and kept, for administrators and owners. Reads run under the caller's own claims, acts
 //! by functions that ask the same claims (migration 109).
 
+mod became;
+mod chosen;
 mod letter;
-mod wire;
+mod listed;
 
 use actix_web::{
     HttpRequest,
@@ -16,8 +18,10 @@ use seatpilot_store::{DeadLetterDesk, LetterCursor, audit::Origin};
 use uuid::Uuid;
 
 use super::Desk;
+use became::{Discarded, Redriven};
+use chosen::{Chosen, GivenUp, LETTERS_AT_ONCE, Which};
 use letter::{Letters, Shown};
-use wire::{Chosen, Discarded, GivenUp, LETTERS_AT_ONCE, Listed, Redriven, Which};
+use listed::Listed;
 
 /// A hundred ids and a reason have some five thousand bytes.
 const BODY_BYTES_MAX: usize = 16 * 1024;
