@@ -235,8 +235,11 @@ http {{
             "GET /health HTTP/1.1\r\nHost: x\r\nx-request-id: bystander\r\nConnection: close\r\n\r\n";
         let other = String::from_utf8_lossy(&exchange(front, bystander.as_bytes(), Duration::from_secs(5)))
             .into_owned();
+        // nginx forgives a space too many in a first line. Behind a GET there is no body: what follows it is the same
+        // caller's next request, and no ambiguity.
+        let own = if bytes.starts_with(b"POST") { 0 } else { 1 };
         let theirs = answers_with(&other, "bystander") == 1 && status_of(other.as_bytes()) == Some(200);
-        if answers_with(&answer, "smuggled") > 0 || answers_with(&answer, "following") > 1 || !theirs {
+        if answers_with(&answer, "smuggled") > own || answers_with(&answer, "following") > 1 || !theirs {
             wrong.push(format!("{what}: {answer} / a bystander: {other}"));
         }
     }
