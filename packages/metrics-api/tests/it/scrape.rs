@@ -113,6 +113,7 @@ pub(crate) fn fill(metrics: &Metrics) {
     metrics.checkin();
     metrics.arrivals();
     metrics.ingest();
+    metrics.keys();
     metrics.kpi();
     metrics.refresher();
     metrics.usage();
