@@ -33,7 +33,7 @@ fn request(doors: &Doors, service: &str, number: usize) -> Vec<u8> {
         ("metrics-api", 0 | 1) => {
             let what = ["checkin", "ingest", "door-to-seat", "assign"][number / 5 % 4];
             // Every other one is a slug, and so would be counted; under what is the question.
-            let tenant = if number % 2 == 0 { unique.clone() } else { format!("{unique}{hostile}") };
+            let tenant = if number.is_multiple_of(2) { unique.clone() } else { format!("{unique}{hostile}") };
             let body = match what {
                 "checkin" => json!({ "tenant": tenant, "channel": "desk", "latency_ms": 1 }),
                 "ingest" => json!({ "tenant": tenant, "outcome": "accepted" }),
