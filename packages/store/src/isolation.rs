@@ -216,7 +216,6 @@ async fn take(stage: &Stage, tenant: &str, lines: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[expect(clippy::print_stdout, reason = "what was done, for scripts/guarantees.sh")]
 async fn two_tenants_on_one_connection_never_meet_whoever_goes_away_in_the_middle() {
     let rounds = match Effort::of_run() {
         Effort::Quick => 1_500,

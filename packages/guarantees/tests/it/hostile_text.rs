@@ -7,7 +7,6 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
-use jiff::Timestamp;
 use seatpilot_domain_model::DeviceScope;
 use seatpilot_guarantees::{JWT_SECRET, Process, Sender, Service};
 use seatpilot_runtime::Clock;
@@ -318,7 +317,7 @@ async fn no_text_of_a_sender_becomes_a_part_of_a_statement() {
             .await;
         devices.push(device.unwrap().token.expose_secret().clone());
     }
-    let now = Timestamp::now().as_second();
+    let now = Clock::system().now().as_second();
     let who = AdminSubject { tenant: evening.tenant.as_str(), role: "owner", subject: "ana" };
     let token = sign_admin_token(JWT_SECRET.as_bytes(), who, now, 3_600);
     let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build().unwrap();

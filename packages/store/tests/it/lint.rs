@@ -131,7 +131,6 @@ async fn findings(client: &Client) -> BTreeSet<(String, String)> {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "what was done, for scripts/guarantees.sh")]
 async fn the_lint_finds_nothing_and_each_rule_finds_its_hole() {
     let db = TestDb::new().await;
     let client = db.owner().await;
@@ -195,7 +194,6 @@ async fn run(program: &std::path::Path, arguments: &[&str]) {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "what was done, for scripts/guarantees.sh")]
 async fn a_database_that_came_out_of_a_dump_holds_its_tenants_apart_as_the_first_did() {
     let Some((dump, restore)) = dump_programs() else {
         println!("SKIPPED: no pg_dump beside this Postgres");

@@ -92,7 +92,6 @@ fn psql_program() -> PathBuf {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "what was done, or why not, for scripts/guarantees.sh")]
 async fn the_pgtap_files_pass_and_each_sees_its_hole() {
     let db = TestDb::new().await;
     let client = db.owner().await;

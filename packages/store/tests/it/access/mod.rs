@@ -198,7 +198,6 @@ async fn handles(client: &Client) -> Vec<String> {
 }
 
 #[tokio::test]
-#[expect(clippy::print_stdout, reason = "what was done, for scripts/guarantees.sh")]
 async fn nobody_can_do_anything_with_any_relation_that_is_not_on_the_list() {
     let evening = two_evenings().await;
     let client = evening.db.owner().await;
