@@ -66,8 +66,8 @@ pub use crate::{
     connection::UrlFault,
     credentials::SigningKey,
     dead_letters::{
-        DeadLetterDesk, DeadLetterRow, DiscardedLetter, KeptDeadLetter, LETTERS_MAX, LetterCursor, LetterFilter,
-        RedrivenLetter,
+        DeadLetterDesk, DeadLetterRow, DiscardedLetter, KeptDeadLetter, LETTERS_MAX, LetterCursor,
+        LetterFilter, RedrivenLetter,
     },
     error::{Cause, Error},
     event_store::EventStore,

@@ -77,7 +77,8 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
     })
     .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
     store.observe(&metrics);
-    let state = Arc::new(State::new(store.clone(), config.bootstrap, &config.at_rest, &metrics, clock.clone()));
+    let state =
+        Arc::new(State::new(store.clone(), config.bootstrap, &config.at_rest, &metrics, clock.clone()));
     let ledger = Ledger::new(Arc::clone(&state.served), store, clock.clone());
     let options = ServeOptions {
         config: config.service,
