@@ -18,9 +18,16 @@ pub fn hold(bytes: &[u8]) {
     };
     match SignedHeaders::parse(values) {
         Ok(headers) => {
-            let word = |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
-            assert!(word(headers.key_id()) && (8..=64).contains(&headers.key_id().len()), "the key's grammar");
-            assert!(word(headers.nonce()) && (8..=64).contains(&headers.nonce().len()), "the nonce's grammar");
+            let word =
+                |text: &str| text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-".contains(&byte));
+            assert!(
+                word(headers.key_id()) && (8..=64).contains(&headers.key_id().len()),
+                "the key's grammar"
+            );
+            assert!(
+                word(headers.nonce()) && (8..=64).contains(&headers.nonce().len()),
+                "the nonce's grammar"
+            );
             assert!((0..10_000_000_000).contains(&headers.ts()), "ten digits");
             for name in HEADERS {
                 assert!(values(name).len() <= 1, "{name} is there once");

@@ -80,7 +80,8 @@ fn complete(operation: &mut Value) {
             let headers = response.entry("headers").or_insert_with(|| json!({}));
             headers["x-request-id"] = json!({ "$ref": "#/components/headers/RequestId" });
         }
-        let problem = response.get_mut("content").and_then(|content| content.get_mut("application/problem+json"));
+        let problem =
+            response.get_mut("content").and_then(|content| content.get_mut("application/problem+json"));
         if let Some(schema) = problem.and_then(|problem| problem.get_mut("schema"))
             && *schema == json!({ "type": "object" })
         {

@@ -39,7 +39,10 @@ async fn the_examples_of_the_sdk_for_rust_do_what_they_say() {
     assert_eq!(said.matches("was rejected: schema_unknown_type").count(), 1, "{said}");
     assert!(said.ends_with("0 unsent\n"), "{said}");
 
-    assert_eq!(service.number("select count(*) from telemetry.events_raw where source <> 'service'").await, 257);
+    assert_eq!(
+        service.number("select count(*) from telemetry.events_raw where source <> 'service'").await,
+        257
+    );
     assert_eq!(service.number("select count(*) from telemetry.events_dlq").await, 1);
 }
 
