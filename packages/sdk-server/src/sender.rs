@@ -36,6 +36,10 @@ const ROOM: Duration = Duration::from_millis(50);
 /// Flushes that may wait for the worker.
 const COMMANDS_MAX: usize = 16;
 
+/// Who is told of what was settled, and of what keeps events waiting.
+type OnOutcome = Box<dyn Fn(&Outcome) + Send + Sync>;
+type OnTrouble = Box<dyn Fn(Trouble) + Send + Sync>;
+
 /// What to do with an event for which the outbox has no room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
@@ -99,8 +103,8 @@ pub(crate) struct Shared {
     pub(crate) batch_events: usize,
     pub(crate) batch_bytes: usize,
     pub(crate) offset: Mutex<SignedDuration>,
-    pub(crate) on_outcome: Option<Box<dyn Fn(&Outcome) + Send + Sync>>,
-    pub(crate) on_trouble: Option<Box<dyn Fn(Trouble) + Send + Sync>>,
+    pub(crate) on_outcome: Option<OnOutcome>,
+    pub(crate) on_trouble: Option<OnTrouble>,
     when_full: WhenFull,
     /// Kept since the worker last looked.
     unseen: AtomicUsize,
@@ -134,8 +138,8 @@ pub struct Builder {
     batch_events: usize,
     batch_bytes: usize,
     client: Option<Client>,
-    on_outcome: Option<Box<dyn Fn(&Outcome) + Send + Sync>>,
-    on_trouble: Option<Box<dyn Fn(Trouble) + Send + Sync>>,
+    on_outcome: Option<OnOutcome>,
+    on_trouble: Option<OnTrouble>,
 }
 
 impl std::fmt::Debug for Builder {

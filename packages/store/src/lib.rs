@@ -7,6 +7,7 @@
 pub mod admin;
 mod atlas;
 pub mod audit;
+mod batch;
 mod bills;
 mod caller;
 mod connection;

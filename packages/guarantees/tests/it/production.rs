@@ -77,7 +77,8 @@ async fn assert_refused(mut binary: Binary, words: &[&str], what: &str) -> Durat
 }
 
 /// Binary, what is set, the variable that is named and a word of why.
-const FAULTS: &[(&str, &[(&str, &str)], &str, &str)] = &[
+type Fault = (&'static str, &'static [(&'static str, &'static str)], &'static str, &'static str);
+const FAULTS: &[Fault] = &[
     ("telemetry-ingest", &[("STORE", "memory"), ("HMAC_TENANT_SECRET", GOOD_KEY)], "STORE", "memory"),
     ("checkin", &[("STORE", "memory")], "STORE", "memory"),
     ("wayfinding", &[("STORE", "memory")], "STORE", "memory"),

@@ -98,15 +98,15 @@ fn built(sources: &[(String, String)]) -> BTreeSet<(String, String)> {
         r#"push_str\(\s*&?(?:format!\()?"(\s*(?:where|and|or|order by|limit|values|set|from) [^"]*)""#,
     )
     .unwrap();
+    let is_sql = Regex::new(
+        r"(?i)\b(from|into|set|table|role|database|schema|function|index|policy|where|values|extension|user)\b",
+    )
+    .unwrap();
     let mut found = BTreeSet::new();
     for (path, text) in sources {
         for captures in formatted.captures_iter(text) {
             let literal = captures[1].trim().to_owned();
             // Without a place for a value it is a constant; a sentence that begins with such a word has no SQL after it.
-            let is_sql = Regex::new(
-                r"(?i)\b(from|into|set|table|role|database|schema|function|index|policy|where|values|extension|user)\b",
-            )
-            .unwrap();
             if literal.contains('{') && is_sql.is_match(&literal) {
                 found.insert((path.clone(), literal));
             }

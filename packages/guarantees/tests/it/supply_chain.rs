@@ -136,7 +136,7 @@ fn no_build_may_take_other_versions_than_the_lock_names() {
             let asked = |verb: &&str| {
                 line.split("cargo ").skip(1).any(|rest| rest.trim_start().starts_with(&format!("{verb} ")))
             };
-            if builds.iter().any(|verb| asked(verb)) {
+            if builds.iter().any(asked) {
                 seen += 1;
                 if !line.contains("--locked") {
                     unlocked.push(format!("{file}: {line}"));

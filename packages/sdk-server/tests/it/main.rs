@@ -3,7 +3,6 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    clippy::print_stdout,
     clippy::disallowed_methods,
     reason = "a test that fails, fails; it may read the time, and tell the test that started it"
 )]
