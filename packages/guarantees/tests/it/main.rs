@@ -24,6 +24,7 @@ mod linters;
 mod malformed;
 mod metrics_proxy;
 mod overload;
+mod planted;
 mod production;
 mod rotation;
 mod rules;
