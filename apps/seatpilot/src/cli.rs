@@ -4,8 +4,8 @@ use clap::{Parser, Subcommand};
 use seatpilot_runtime::Clock;
 
 use crate::{
-    audit, billing, device, dlq, failure::Failure, global::Global, guests, key, migrate, sign, simulate, up,
-    venue, watch,
+    audit, billing, device, dlq, doctor, failure::Failure, global::Global, guests, key, migrate, sign,
+    simulate, up, venue, watch,
 };
 
 /// SeatPilot: guests from ticket to seat.
@@ -89,6 +89,13 @@ pub enum Command {
     #[command(after_help = "Examples:\n  echo '{…}' | seatpilot sign --curl | sh\n  \
         seatpilot sign --key-id acme_gate_01 --secret-file key.txt < event.json > headers.txt")]
     Sign(sign::Args),
+    /// See what is wrong between a sender and telemetry-ingest: reach, clock, key and scope.
+    ///
+    /// Asks as a sender would, with a signed request that has no events in it: nothing is stored. Exit 1 where something is
+    /// wrong.
+    #[command(after_help = "Example:\n  \
+        seatpilot doctor --url https://ingest.example --key-id acme_gate_01 --secret-file key.txt")]
+    Doctor(doctor::Args),
 }
 
 impl Cli {
@@ -111,6 +118,7 @@ impl Cli {
             Command::Billing(command) => billing::run(&command, global).await,
             Command::Audit(command) => audit::run(&command, global).await,
             Command::Sign(args) => sign::run(&args, global, &Clock::system()),
+            Command::Doctor(args) => doctor::run(&args, global, &Clock::system()).await,
         }
     }
 }

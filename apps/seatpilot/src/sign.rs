@@ -1,24 +1,22 @@
 //! `seatpilot sign`: the headers of a signed request, for whoever tries the telemetry door by hand.
 
-use std::{
-    io::{self, Read},
-    path::PathBuf,
-};
+use std::io::{self, Read};
 
 use base64::{
     Engine,
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use clap::ValueEnum;
-use seatpilot_runtime::{Clock, SecretBytes, SecretString};
+use seatpilot_runtime::Clock;
 use seatpilot_signing::{Key, Signature, sign_sp1, sign_standard_webhooks};
 use serde_json::{Map, Value};
 
 use crate::{
     failure::Failure,
     global::Global,
+    key_args::{FoundState, KeyArgs},
     output::Style,
-    state::{IngestKey, State},
+    state::State,
 };
 
 /// Largest body that is signed, in bytes; the telemetry door takes 256 KiB.
@@ -29,20 +27,14 @@ const BODY_IN_LINE_MAX: usize = 64 << 10;
 /// Random bytes of a nonce: 144 bits, 24 characters.
 const NONCE_BYTES: usize = 18;
 /// Where signed telemetry goes.
-const EVENTS_PATH: &str = "/v1/events";
+pub(crate) const EVENTS_PATH: &str = "/v1/events";
 
 /// What to sign with, and for what.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Args {
-    /// The key's id [default: the running one's ingest key].
-    #[arg(long, value_name = "ID")]
-    key_id: Option<String>,
-    /// The key's secret in base64; --secret-file keeps it out of the list of processes.
-    #[arg(long, value_name = "BASE64", requires = "key_id", conflicts_with = "secret_file")]
-    secret: Option<SecretString>,
-    /// A file with the key's secret in base64.
-    #[arg(long, value_name = "FILE", requires = "key_id")]
-    secret_file: Option<PathBuf>,
+    /// With which key.
+    #[command(flatten)]
+    key: KeyArgs,
     /// How to sign.
     #[arg(long, value_enum, default_value_t = Scheme::Sp1)]
     scheme: Scheme,
@@ -78,7 +70,7 @@ enum Scheme {
 /// Where there is no key to sign with, or no server would take what would be signed.
 pub fn run(args: &Args, global: &Global, clock: &Clock) -> Result<(), Failure> {
     let state = State::read(&global.data_dir());
-    let (key_id, secret) = credential(args, global, &state)?;
+    let (key_id, secret) = args.key.read(global, &state)?;
     let target = args.curl.as_deref().map(|url| target(url, &state)).transpose()?;
     let path = match (&args.path, &target) {
         (Some(path), _) => path.as_str(),
@@ -110,44 +102,6 @@ pub fn run(args: &Args, global: &Global, clock: &Clock) -> Result<(), Failure> {
     }
 }
 
-type FoundState = Result<Option<State>, Failure>;
-
-fn credential(args: &Args, global: &Global, state: &FoundState) -> Result<(String, SecretBytes), Failure> {
-    let given = match (&args.secret, &args.secret_file) {
-        (Some(secret), _) => Some(secret.clone()),
-        (None, Some(path)) => {
-            let text = std::fs::read_to_string(path);
-            Some(SecretString::new(text.map_err(|error| Failure::from(error).while_doing(path.display()))?))
-        }
-        (None, None) => None,
-    };
-    match (&args.key_id, given, state) {
-        (Some(key_id), Some(secret), _) => Ok((key_id.clone(), decoded(&secret)?)),
-        (Some(key_id), None, Ok(Some(state))) if state.ingest_key.key_id == *key_id => running_key(state),
-        (Some(key_id), None, _) => Err(Failure::new(format!(
-            "the secret of {key_id} is not known here: add --secret or --secret-file"
-        ))),
-        (None, _, Ok(Some(state))) => running_key(state),
-        (None, _, _) => Err(Failure::new(format!(
-            "no key to sign with: {} has no running `up`; give --key-id and --secret",
-            global.data_dir().display()
-        ))),
-    }
-}
-
-fn running_key(state: &State) -> Result<(String, SecretBytes), Failure> {
-    let IngestKey { key_id, secret } = &state.ingest_key;
-    Ok((key_id.clone(), decoded(&SecretString::from(secret.as_str()))?))
-}
-
-/// Not decoded while the arguments are read: a message about a wrong argument quotes it.
-fn decoded(secret: &SecretString) -> Result<SecretBytes, Failure> {
-    let bytes = STANDARD.decode(secret.expose_secret().trim());
-    bytes
-        .map(SecretBytes::new)
-        .map_err(|_| Failure::new("the secret must be standard base64 with its padding"))
-}
-
 /// Where a curl line sends: a base URL is completed to the telemetry door.
 fn target(url: &str, state: &FoundState) -> Result<reqwest::Url, Failure> {
     let base = match (url, state) {
@@ -169,7 +123,7 @@ fn target(url: &str, state: &FoundState) -> Result<reqwest::Url, Failure> {
     Ok(target)
 }
 
-fn random_nonce() -> Result<String, Failure> {
+pub(crate) fn random_nonce() -> Result<String, Failure> {
     let mut bytes = [0; NONCE_BYTES];
     getrandom::fill(&mut bytes).map_err(Failure::new)?;
     Ok(URL_SAFE_NO_PAD.encode(bytes))

@@ -39,7 +39,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
     ),
     request_body(
         content = crate::openapi::Events,
-        description = "One event, or an array of 1 to 500; at most 256 KiB, an event at most 32 KiB."
+        description = "One event, or an array of 1 to 500; at most 256 KiB, an event at most 32 KiB. An event with a `specversion` is read as CloudEvents 1.0 in JSON: `time`, `venueid`, `sessionid`, `channel` and `tenantid` are the members of an event here; `application/cloudevents+json` and `application/cloudevents-batch+json` are taken, and not looked at, since they are not signed."
     ),
     responses(
         (

@@ -7,6 +7,7 @@ mod command;
 mod corpus;
 mod database;
 mod dead_letters;
+mod doctor;
 mod generate;
 mod house;
 mod keys;

@@ -28,6 +28,7 @@ mod replays;
 mod sdk_js;
 mod sdk_server;
 mod sender_libraries;
+mod sending_page;
 mod service;
 mod signatures;
 mod stores;

@@ -16,7 +16,7 @@ use crate::{
 const GZIPPED_BYTES_MAX: u64 = 8 * 1024;
 
 /// The SDK, and what it is built and judged with.
-struct Sdk {
+pub(crate) struct Sdk {
     source: PathBuf,
     modules: PathBuf,
     dist: PathBuf,
@@ -24,7 +24,7 @@ struct Sdk {
 
 impl Sdk {
     /// None where this machine has no Node, which is said.
-    async fn built() -> Option<Self> {
+    pub(crate) async fn built() -> Option<Self> {
         let tools = seatpilot_testkit::tools_folder();
         if let Ok(reason) = std::fs::read_to_string(tools.join("sdk-js.missing")) {
             println!("SKIPPED: the SDK for JavaScript: {}", reason.trim());
@@ -47,7 +47,7 @@ impl Sdk {
         Some(sdk)
     }
 
-    fn package(&self) -> &Path {
+    pub(crate) fn package(&self) -> &Path {
         self.dist.parent().unwrap()
     }
 

@@ -204,7 +204,7 @@ async fn what_the_real_cloud_events_libraries_write_is_stored() {
 }
 
 /// Where they are; none where they could not be had, which is said.
-fn libraries() -> Option<PathBuf> {
+pub(crate) fn libraries() -> Option<PathBuf> {
     let tools = seatpilot_testkit::tools_folder();
     if let Ok(reason) = std::fs::read_to_string(tools.join("senders.missing")) {
         println!("SKIPPED: the libraries of senders: {}", reason.trim());
