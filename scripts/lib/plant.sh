@@ -2,6 +2,8 @@
 # Plants the bugs that the guarantees' tests must catch, each in a copy of the tree, and sees whether they do. Sourced by
 # scripts/guarantees.sh, for bash 3.2 and later; wants say(), fail(), $root.
 
+: "${root:?who sources this says where the repository is}"
+
 # What a patch says of itself before its diff: $1 is the word, $2 the file.
 said_of() {
   sed -n "/^diff \|^--- /q; s/^$1: //p" "$2"
