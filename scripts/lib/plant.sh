@@ -17,7 +17,7 @@ copy_tree() {
   (cd "$root" && git ls-files --cached --others --exclude-standard) |
     while IFS= read -r path; do if [ -e "$root/$path" ]; then printf '%s\n' "$path"; fi; done >"$listed"
   # What an earlier run left and is gone from the tree.
-  (cd "$copy" && find . -path ./target -prune -o \( -type f -o -type l \) -print | sed 's|^\./||' | sort |
+  (cd "$copy" && find . -path ./.git -prune -o \( -type f -o -type l \) -print | sed 's|^\./||' | sort |
     comm -23 - <(sort "$listed") | while IFS= read -r path; do rm -f "$path"; done)
   while IFS= read -r path; do
     if [ ! -L "$copy/$path" ] && cmp -s "$root/$path" "$copy/$path"; then continue; fi
