@@ -217,15 +217,17 @@ pub(super) async fn held_pool(house: &LiveStack) -> Outcome {
 
 pub(super) const FULL_QUEUE: &[Alert] = &[alert("SeatPilotWriterQueueFull", "critical", "P1", &[])];
 
-/// More events come than a database that answers slowly commits.
+/// More events come than a database that answers slowly commits: of a tenant of its own, for who is shed is refused,
+/// and that burns his budget.
 pub(super) async fn full_queue(house: &LiveStack) -> Outcome {
+    let sender = tenant(house, "flooding").await;
     let line = &house.service(Service::TelemetryIngest).wire;
     line.slow(Duration::from_millis(1_500));
-    let flood = flood(&house.sender, 1_400);
+    let flood = flood(&sender, 1_400);
     let fired = Drill::begin(house, "more events than a slow database commits", FULL_QUEUE).fired().await;
     drop(flood);
     line.mend();
-    let _good = house.sender.every(Duration::from_millis(100), 5, 0);
+    let _good = sender.every(Duration::from_millis(100), 5, 0);
     fired.resolved().await
 }
 
