@@ -126,6 +126,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/nginx.sh"
 # shellcheck source=scripts/lib/faketime.sh
 . "$(dirname "${BASH_SOURCE[0]}")/faketime.sh"
+# shellcheck source=scripts/lib/pgbench.sh
+. "$(dirname "${BASH_SOURCE[0]}")/pgbench.sh"
 # shellcheck source=scripts/lib/plots.sh
 . "$(dirname "${BASH_SOURCE[0]}")/plots.sh"
 # shellcheck source=scripts/lib/clients.sh

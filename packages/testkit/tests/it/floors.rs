@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seatpilot-metrics-api-app", 4),
     ("seatpilot-testkit", DEV_ONLY),
     ("seatpilot-guarantees", DEV_ONLY),
+    ("seatpilot-bench", DEV_ONLY),
 ];
 /// Above all others: nothing may depend on it but tests.
 const DEV_ONLY: u8 = 5;
@@ -41,12 +42,13 @@ const SAME_FLOOR: &[(&str, &str)] = &[
     ("seatpilot-venue-graph", "seatpilot-domain-model"),
     // Both are of tests only: the whole house stands on a test's database and runs its binaries.
     ("seatpilot-guarantees", "seatpilot-testkit"),
+    ("seatpilot-bench", "seatpilot-testkit"),
 ];
 
 /// Libraries that only some crates may name as a normal dependency.
 const CONFINED: &[(&str, &[&str])] = &[
     // SQL and rows stay in the store; the other two open raw connections to servers of their own.
-    ("tokio-postgres", &["seatpilot-store", "seatpilot-private-postgres", "seatpilot-testkit"]),
+    ("tokio-postgres", &["seatpilot-store", "seatpilot-private-postgres", "seatpilot-testkit", "seatpilot-bench"]),
     ("deadpool-postgres", &["seatpilot-store"]),
     // Services and the metrics-api application name it for the types of their handlers' arguments; the receiver of
     // the drills' notifications and the stand-in for PostgREST are servers of their own.
@@ -77,7 +79,7 @@ const CONFINED: &[(&str, &[&str])] = &[
     // The messages of traces; the other one is the collector that tests send them to.
     ("opentelemetry-proto", &["seatpilot-runtime", "seatpilot-guarantees"]),
     ("prost", &["seatpilot-runtime", "seatpilot-guarantees"]),
-    ("anyhow", &["seatpilot", "seatpilot-testkit"]),
+    ("anyhow", &["seatpilot", "seatpilot-testkit", "seatpilot-bench"]),
 ];
 
 /// Words that stand in some folders or files only, outside of tests.

@@ -1,0 +1,147 @@
+//! What the hot paths carry: measured beside the alternatives, in interleaved rounds on one machine.
+//!
+//! `./scripts/bench.sh` builds everything in release and runs this. A case ([`cases`]) builds a [`house`]: a durable
+//! Postgres on a socket, an evening, the services as their binaries ship. Its arms take turns ([`rounds`]); the
+//! [`drive`]r sends what a script makes ([`scripts`]) and checks every answer, and the case counts the rows. What came
+//! out is a [`report`]. `docs/performance.md` keeps the last one.
+//!
+//! No test depends on a time: what has to hold is in the tests of the crates, and what has to be fast is told here.
+
+mod cases;
+mod copy;
+mod drive;
+mod house;
+mod line;
+mod machine;
+mod pair;
+mod pgbench;
+mod progress;
+mod report;
+mod rounds;
+mod scripts;
+
+use std::{
+    io::{IsTerminal as _, Write as _},
+    path::PathBuf,
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, bail};
+use clap::Parser;
+
+use crate::{
+    cases::{Bench, CASES, Case},
+    machine::Machine,
+    progress::Progress,
+    report::Report,
+    rounds::Plan,
+};
+
+/// Measures what SeatPilot's hot paths carry, beside the alternatives, and prints a table.
+#[derive(Debug, Parser)]
+#[command(name = "bench.sh", version)]
+struct Arguments {
+    /// Three short rounds: for a look, within three minutes. Without it five rounds, within twenty-five.
+    #[arg(long)]
+    quick: bool,
+    /// Only these cases; --list names them.
+    #[arg(long, value_name = "CASE")]
+    only: Vec<String>,
+    /// Name the cases, and measure nothing.
+    #[arg(long)]
+    list: bool,
+    /// Also write the figures as JSON.
+    #[arg(long, value_name = "FILE")]
+    json: Option<PathBuf>,
+    /// Also write the table as Markdown, as docs/performance.md has it.
+    #[arg(long, value_name = "FILE")]
+    markdown: Option<PathBuf>,
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> anyhow::Result<()> {
+    let arguments = Arguments::parse();
+    let mut out = std::io::stdout().lock();
+    if arguments.list {
+        for Case { name, about, .. } in CASES {
+            writeln!(out, "{name:12}  {about}")?;
+        }
+        return Ok(());
+    }
+    let chosen: Vec<&Case> = CASES
+        .iter()
+        .filter(|case| arguments.only.is_empty() || arguments.only.iter().any(|only| only == case.name))
+        .collect();
+    if let Some(unknown) =
+        arguments.only.iter().find(|only| CASES.iter().all(|case| case.name != only.as_str()))
+    {
+        bail!("{unknown} is no case: --list names them");
+    }
+    let (rounds, seconds) = if arguments.quick { (3, 2) } else { (5, 4) };
+    let bench = Bench {
+        plan: Plan { rounds, lasting: Duration::from_secs(seconds) },
+        quick: arguments.quick,
+        progress: Progress::new(),
+        target: target_folder()?,
+    };
+    let mut figures = Vec::new();
+    for case in chosen {
+        bench.progress.case(&format!("{}: {}", case.name, case.about));
+        figures.extend((case.run)(&bench).await.with_context(|| format!("the case {} failed", case.name))?);
+    }
+    bench.progress.end();
+    let report = Report {
+        machine: Machine::look(postgres_version()),
+        command: command(&arguments),
+        rounds: format!("medians of {rounds} rounds of {seconds} s an arm"),
+        figures,
+    };
+    let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    write!(out, "{}", report.table(coloured))?;
+    if let Some(file) = &arguments.json {
+        std::fs::write(file, serde_json::to_vec_pretty(&report)?)
+            .with_context(|| file.display().to_string())?;
+    }
+    if let Some(file) = &arguments.markdown {
+        std::fs::write(file, report.markdown()).with_context(|| file.display().to_string())?;
+    }
+    Ok(())
+}
+
+/// As it can be typed again.
+fn command(arguments: &Arguments) -> String {
+    let mut command = "./scripts/bench.sh".to_owned();
+    if arguments.quick {
+        command.push_str(" --quick");
+    }
+    for only in &arguments.only {
+        command.push_str(&format!(" --only {only}"));
+    }
+    command
+}
+
+/// `target/` of this build: on the disk that the measured database is on.
+fn target_folder() -> anyhow::Result<PathBuf> {
+    let program = std::env::current_exe()?;
+    let profile = program.parent().context("a program in a folder")?;
+    Ok(profile.parent().context("target/<profile>")?.join("bench"))
+}
+
+fn postgres_version() -> String {
+    let tools = seatpilot_testkit::tools_folder();
+    let given = std::env::var_os("SEATPILOT_PG_BIN").map(PathBuf::from);
+    let found = seatpilot_private_postgres::Binaries::find(given.as_deref(), Some(&tools)).ok();
+    let said = found.and_then(|binaries| {
+        Command::new(binaries.bin_dir().join("postgres")).arg("--version").output().ok()
+    });
+    said.map_or_else(
+        || "unknown".to_owned(),
+        |out| {
+            String::from_utf8_lossy(&out.stdout)
+                .trim()
+                .trim_start_matches("postgres (PostgreSQL) ")
+                .to_owned()
+        },
+    )
+}
