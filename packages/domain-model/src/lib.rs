@@ -18,6 +18,7 @@ pub mod strict_json;
 mod time;
 mod trace_parent;
 mod vocabulary;
+mod web_origin;
 
 pub use admin::{AdminAction, Administrator, Role};
 pub use arrival::{Arrival, ArrivalPing, ArrivalRefusal, DoorToSeat, OUTLIER_AFTER_SECONDS, Place};
@@ -30,7 +31,7 @@ pub use dead_letter::{
     DISCARD_REASON_MAX, DiscardOutcome, LetterState, REDRIVE_ATTEMPTS_MAX, RedriveOutcome, Skipped,
 };
 pub use event::{
-    Batch, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA, EVENT_BYTES_MAX,
+    Batch, Bounds, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA, EVENT_BYTES_MAX,
     EVENT_TYPES, EVENTS_PER_REQUEST_MAX, Event, Item, Nonce, Receipt, Rejection, Shape, Submission,
     SubmitAnswer, event_schema, parse_event, parse_items,
 };
@@ -42,3 +43,4 @@ pub use outcome::{CountedOnly, Outcome, RejectReason};
 pub use time::{InvalidTime, parse_rfc3339};
 pub use trace_parent::{Hex, InvalidTraceParent, TraceParent};
 pub use vocabulary::{Channel, Lang, Profile, Stage, UnknownWord, View};
+pub use web_origin::{InvalidWebOrigin, WEB_ORIGIN_MAX, WebOrigin};

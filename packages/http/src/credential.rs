@@ -24,6 +24,15 @@ pub fn single_header<'a>(request: &'a HttpRequest, name: &str) -> Result<Option<
     }
 }
 
+/// What a browser says of the page that sent a request: the one `Origin`, byte for byte; none where there is none, or two.
+pub fn only_origin(request: &HttpRequest) -> Option<&[u8]> {
+    let mut named = request.headers().get_all(header::ORIGIN);
+    match (named.next(), named.next()) {
+        (Some(origin), None) => Some(origin.as_bytes()),
+        _ => None,
+    }
+}
+
 /// The token of `Authorization: Bearer <token>` (RFC 6750), none where the header is not there.
 ///
 /// # Errors

@@ -23,6 +23,7 @@ use tracing::Instrument as _;
 
 use crate::{
     connection::Pace,
+    cross_origin::CrossOrigin,
     probes::QUIET,
     problem::{PROBLEM_JSON, Problem, fault_of_status, status_of},
     request::{Caller, RequestContext, RequestId},
@@ -44,6 +45,7 @@ pub(crate) struct Edge {
     /// Where traces go, where they go anywhere.
     pub(crate) tracer: Option<Tracer>,
     pub(crate) slow: SlowLines,
+    pub(crate) cross_origin: CrossOrigin,
 }
 
 /// The one middleware.
@@ -73,8 +75,9 @@ pub(crate) async fn edge(
             }
             None => next.call(request).await?.map_into_boxed_body(),
         };
-        let response = finish(response, &id, &trace, &edge);
-        let route = account(&response, began, &trace, &edge);
+        let matched = response.request().match_pattern();
+        let response = finish(response, matched.as_deref(), &id, &trace, &edge);
+        let route = account(&response, matched, began, &trace, &edge);
         Ok::<_, Error>((response, route))
     }
     .instrument(span);
@@ -114,6 +117,7 @@ fn refuse(headers: &HeaderMap) -> Option<Fault> {
 /// Every answer has the request's id, and every error is a problem document.
 fn finish(
     response: ServiceResponse<BoxBody>,
+    matched: Option<&str>,
     id: &RequestId,
     trace: &TraceParent,
     edge: &Edge,
@@ -131,7 +135,9 @@ fn finish(
     if closing {
         response.head_mut().set_connection_type(ConnectionType::Close);
     }
-    ServiceResponse::new(request, seal(response, id))
+    let mut response = seal(response, id);
+    edge.cross_origin.open(matched, &request, &mut response);
+    ServiceResponse::new(request, response)
 }
 
 /// The headers of every answer.
@@ -188,6 +194,7 @@ fn log(fault: &Fault, trace: &TraceParent, edge: &Edge) {
 /// Metric and access line. Returns the template of the route.
 fn account(
     response: &ServiceResponse<BoxBody>,
+    matched: Option<String>,
     began: Instant,
     trace: &TraceParent,
     edge: &Edge,
@@ -195,7 +202,6 @@ fn account(
     let now = edge.clock.monotonic();
     let elapsed = now.saturating_duration_since(began);
     let request = response.request();
-    let matched = request.match_pattern();
     let status = response.status().as_u16();
     let method = request.method().as_str();
     edge.metrics.http().observe(method, matched.as_deref(), status, elapsed.as_secs_f64());

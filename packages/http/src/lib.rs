@@ -16,6 +16,7 @@ mod answer;
 mod body;
 mod connection;
 mod credential;
+mod cross_origin;
 mod download;
 mod edge;
 mod in_flight;
@@ -32,7 +33,7 @@ mod slow;
 
 pub use answer::{Answer, Success};
 pub use body::{BODY_DEADLINE, read_body};
-pub use credential::{bearer_token, idempotency_key, single_header};
+pub use credential::{bearer_token, idempotency_key, only_origin, single_header};
 pub use download::Download;
 pub use in_flight::{InFlight, Permit};
 pub use json::{parse_json, parse_json_items};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use actix_web::web::{Bytes, Data};
 use seatpilot_domain_model::{Fault, FaultCode};
 use seatpilot_metrics_api::{CONTENT_TYPE, Metrics};
-use seatpilot_runtime::Readiness;
+use seatpilot_runtime::{BusState, Readiness};
 use serde_json::json;
 
 use crate::{
@@ -56,24 +56,30 @@ async fn ready(probes: Data<Probes>) -> Result<Answer, Problem> {
     let state = probes.readiness.state();
     let schema_version = state.schema_version().map(|version| version.to_string());
     let store = probes.readiness.store().as_str();
+    // Only said where there is one.
+    let bus = probes.readiness.bus().map(BusState::as_str);
     if state.takes_work() {
-        return Ok(Answer::json(
-            Success::Ok,
-            &json!({
-                "status": state.as_str(),
-                "service": probes.service,
-                "schema_version": schema_version,
-                "store": store,
-            }),
-        ));
+        let mut body = json!({
+            "status": state.as_str(),
+            "service": probes.service,
+            "schema_version": schema_version,
+            "store": store,
+        });
+        if let (Some(bus), Some(members)) = (bus, body.as_object_mut()) {
+            members.insert("bus".to_owned(), bus.into());
+        }
+        return Ok(Answer::json(Success::Ok, &body));
     }
-    Err(Fault::new(FaultCode::NotReady, "The process is not ready to serve.")
+    let mut fault = Fault::new(FaultCode::NotReady, "The process is not ready to serve.")
         .with_retry_after(1)
         .with_member("state", state.as_str())
         .with_member("service", probes.service)
         .with_member("schema_version", schema_version)
-        .with_member("store", store)
-        .into())
+        .with_member("store", store);
+    if let Some(bus) = bus {
+        fault = fault.with_member("bus", bus);
+    }
+    Err(fault.into())
 }
 
 async fn metrics(probes: Data<Probes>) -> Answer {

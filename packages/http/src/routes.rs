@@ -3,10 +3,13 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use actix_web::{
-    FromRequest, Handler, Responder, Route,
+    FromRequest, Handler, HttpRequest, Responder, Route,
     body::BoxBody,
     dev::ServiceRequest,
-    http::{Method, header},
+    http::{
+        Method,
+        header::{self, HeaderValue},
+    },
     middleware::{Next, from_fn},
     web::{self, ServiceConfig},
 };
@@ -16,6 +19,7 @@ use seatpilot_domain_model::{AdminAction, Fault, FaultCode};
 use crate::{
     admin::AdminGuard,
     answer::Success,
+    cross_origin,
     problem::{Problem, fault_of_status, not_found},
 };
 
@@ -25,6 +29,7 @@ use crate::{
 pub struct Routes {
     paths: Vec<Path>,
     state: Vec<Install>,
+    cross_origin: Vec<&'static str>,
 }
 
 type Install = Box<dyn FnOnce(&mut ServiceConfig)>;
@@ -92,6 +97,27 @@ impl Routes {
         Args: FromRequest + 'static,
     {
         self.add(Method::POST, template, success, web::post().to(Guarded(handler)), Access::Open)
+    }
+
+    /// Lets pages of other origins call a path's `POST` with these headers, besides `content-type`, which a page may send
+    /// of itself as far as forms do, and ours are not. Their browsers ask first, by `OPTIONS`, without any credential.
+    pub fn cross_origin(&mut self, template: &'static str, request_headers: &[&str]) -> &mut Self {
+        let list = std::iter::once("content-type").chain(request_headers.iter().copied());
+        let list = list.collect::<Vec<_>>().join(", ");
+        let allow = HeaderValue::from_static("POST, OPTIONS");
+        // Names of headers are letters and dashes.
+        let Ok(list) = HeaderValue::try_from(list) else { return self };
+        let answer = move |request: HttpRequest| {
+            std::future::ready(cross_origin::preflight(&request, &list, &allow))
+        };
+        self.cross_origin.push(template);
+        let route = web::method(Method::OPTIONS).to(Guarded(answer));
+        self.add(Method::OPTIONS, template, Success::NoContent, route, Access::Open)
+    }
+
+    /// The paths that pages of other origins call.
+    pub(crate) fn cross_origin_templates(&self) -> Vec<&'static str> {
+        self.cross_origin.clone()
     }
 
     /// Routes behind the administrators' guard: the only way to one that takes a

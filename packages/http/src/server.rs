@@ -20,6 +20,7 @@ use tokio::net::{TcpSocket, TcpStream};
 
 use crate::{
     connection::Connection,
+    cross_origin::CrossOrigin,
     edge::{Edge, edge as edge_of_every_request},
     probes::{self, Probes},
     routes::Routes,
@@ -119,7 +120,9 @@ impl Server {
             routes(&mut all);
             all
         };
-        metrics.http().add_routes(all_routes().series());
+        let known = all_routes();
+        metrics.http().add_routes(known.series());
+        let cross_origin = CrossOrigin::new(known.cross_origin_templates());
 
         let bound = listen(wanted).map_err(|error| BindError::new(service, wanted, &error))?;
         let address = bound.local_addr().unwrap_or(wanted);
@@ -131,7 +134,7 @@ impl Server {
             });
         }
         let slow = SlowLines::default();
-        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics, tracer, slow });
+        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics, tracer, slow, cross_origin });
         let builder = actix_server::Server::build()
             .max_concurrent_connections(CONNECTIONS_MAX)
             .shutdown_timeout(IN_FLIGHT_SECONDS)

@@ -10,9 +10,9 @@ use prometheus::{Registry, TextEncoder};
 use seatpilot_domain_model::TenantId;
 
 use crate::{
-    ArrivalMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KeyMetrics, KpiMetrics, OTHER, PoolReading,
-    RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, UsageMetrics, WriterMetrics,
-    families,
+    ArrivalMetrics, BusMetrics, CheckinMetrics, HttpMetrics, IngestMetrics, KeyMetrics, KpiMetrics, OTHER,
+    PoolReading, RefresherMetrics, SeatingMetrics, SpanReading, StoreKind, TENANTS_MAX, UsageMetrics,
+    WriterMetrics, families,
     store::{PoolCollector, StoreInfo, WriterFamilies},
     traces::SpanCollector,
 };
@@ -31,6 +31,7 @@ pub struct Metrics {
     http: HttpMetrics,
     checkin: OnceLock<Arc<CheckinMetrics>>,
     arrivals: OnceLock<Arc<ArrivalMetrics>>,
+    bus: OnceLock<Arc<BusMetrics>>,
     ingest: OnceLock<Arc<IngestMetrics>>,
     keys: OnceLock<Arc<KeyMetrics>>,
     kpi: OnceLock<Arc<KpiMetrics>>,
@@ -66,6 +67,7 @@ impl Metrics {
             tenants: Mutex::default(),
             checkin: OnceLock::new(),
             arrivals: OnceLock::new(),
+            bus: OnceLock::new(),
             ingest: OnceLock::new(),
             keys: OnceLock::new(),
             kpi: OnceLock::new(),
@@ -129,6 +131,11 @@ impl Metrics {
     /// Arrivals: door to seat.
     pub fn arrivals(&self) -> Arc<ArrivalMetrics> {
         self.group(&self.arrivals, |tenants| ArrivalMetrics::register(&self.registry, tenants))
+    }
+
+    /// What goes over the bus.
+    pub fn bus(&self) -> Arc<BusMetrics> {
+        self.group(&self.bus, |_| BusMetrics::register(&self.registry))
     }
 
     /// Telemetry events by outcome.

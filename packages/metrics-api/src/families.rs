@@ -87,6 +87,9 @@ declare! {
     /// unknown: sealed with a key that this process was not given, changed, or not sealed in production.
     KEYS_UNREADABLE_TOTAL = Counter "seatpilot_keys_unreadable_total" [];
 
+    /// Session keys that were minted for browsers.
+    SESSION_KEYS_MINTED_TOTAL = Counter "seatpilot_session_keys_minted_total" [];
+
     /// Units of a metered feature that the tenant used this month, at the refresher's last count.
     BILLING_USED_UNITS = Gauge "seatpilot_billing_used_units" ["tenant", "feature"];
 
@@ -119,6 +122,27 @@ declare! {
 
     /// Requests that wait for a connection of a pool.
     DB_POOL_WAITING = Gauge "seatpilot_db_pool_waiting" ["pool"];
+
+    /// 1 while the bus (`INGEST_BUS`) is connected and its stream is there, else 0.
+    BUS_CONNECTED = Gauge "seatpilot_bus_connected" [];
+
+    /// Verified requests by what the bus did with them: taken, full (refused: its stream was full), or away (nobody took
+    /// it in time). A taken one is not stored yet.
+    BUS_SENT_TOTAL = Counter "seatpilot_bus_sent_total" ["outcome"];
+
+    /// Answers of writers: in_time, missing (nobody answered until the deadline), late (nobody waited any more), or
+    /// unreadable (not sealed with our key, or not understood).
+    BUS_ANSWERS_TOTAL = Counter "seatpilot_bus_answers_total" ["outcome"];
+
+    /// Requests that this process took off the bus to write them: first, again (whoever had it before did not say that
+    /// it was written), or unreadable.
+    BUS_RECEIVED_TOTAL = Counter "seatpilot_bus_received_total" ["delivery"];
+
+    /// Requests of this process that wait for a writer's answer.
+    BUS_WAITING = Gauge "seatpilot_bus_waiting" [];
+
+    /// Requests off the bus that this process is writing.
+    BUS_WRITING = Gauge "seatpilot_bus_writing" [];
 
     /// Spans that the collector of traces took (sent) or that were lost on the way (dropped), where a process exports
     /// traces.

@@ -11,6 +11,7 @@
 //! It knows no HTTP, no database and no environment. [`families`] is the reference, `docs/metrics.md` its copy.
 
 mod arrival;
+mod bus;
 mod checkin;
 mod exposition;
 pub mod families;
@@ -29,6 +30,7 @@ mod traces;
 mod usage;
 
 pub use arrival::ArrivalMetrics;
+pub use bus::{BusAnswer, BusMetrics, BusReceived, BusSent};
 pub use checkin::{CheckinMetrics, CheckinSeries};
 pub use exposition::{CONTENT_TYPE, Metrics};
 pub use family::{Family, Kind};

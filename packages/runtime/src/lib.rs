@@ -6,6 +6,7 @@
 
 mod admin_access;
 mod at_rest;
+mod bus_config;
 mod clock;
 mod config;
 mod environment;
@@ -23,6 +24,7 @@ pub mod variable;
 
 pub use admin_access::AdminAccess;
 pub use at_rest::{AT_REST_KEY_BYTES, AtRest, AtRestKey, PlainSecrets};
+pub use bus_config::{BusConfig, BusRole};
 pub use clock::{Clock, ManualClock};
 pub use config::{
     Deployment, HmacTenantSecret, ServiceConfig, ServiceDefaults, hmac_tenant_secret, metrics_ingest_keys,
@@ -32,7 +34,7 @@ pub use environment::{ConfigFault, ConfigFaults, Environment};
 pub use exit::{Failure, Process, UsageError, main_exit, run_service};
 pub use fault_points::FaultPoints;
 pub use invocation::service_main;
-pub use readiness::{Readiness, ReadinessState, StoreKind};
+pub use readiness::{BusState, Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};
 pub use shutdown::Shutdown;
 pub use store_config::{DatabaseConfig, RestConfig, StoreConfig};

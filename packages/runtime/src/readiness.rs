@@ -31,6 +31,28 @@ impl StoreKind {
     }
 }
 
+/// The way between those who verify and those who write, where a process needs one besides its store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BusState {
+    /// It was not reached yet.
+    Starting,
+    /// It is there.
+    Connected,
+    /// It was there, and is not now.
+    Away,
+}
+
+impl BusState {
+    /// The word on `/ready`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Starting => "starting",
+            Self::Connected => "connected",
+            Self::Away => "away",
+        }
+    }
+}
+
 /// How far a process is. `schema_version` is the newest migration that the database has (`"013"`), none
 /// where there is no database.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +110,7 @@ pub struct Readiness {
     store: StoreKind,
     state: Arc<watch::Sender<ReadinessState>>,
     refusal: Arc<watch::Sender<Option<ConfigFaults>>>,
+    bus: Option<watch::Receiver<BusState>>,
 }
 
 impl Readiness {
@@ -107,7 +130,7 @@ impl Readiness {
     }
 
     fn of(store: StoreKind, state: ReadinessState) -> Self {
-        Self { store, state: Arc::new(watch::Sender::new(state)), refusal: Arc::default() }
+        Self { store, state: Arc::new(watch::Sender::new(state)), refusal: Arc::default(), bus: None }
     }
 
     /// The store was reached, and its schema is new enough.
@@ -168,9 +191,31 @@ impl Readiness {
         }
     }
 
+    /// The same process as its server is to show it: what goes over a bus needs that as well as the store. The store
+    /// keeps its own view, for a bus that is away must not keep anybody from the database.
+    #[must_use]
+    pub fn over_bus(&self, bus: watch::Receiver<BusState>) -> Self {
+        Self { bus: Some(bus), ..self.clone() }
+    }
+
+    /// The bus, where the process needs one.
+    pub fn bus(&self) -> Option<BusState> {
+        self.bus.as_ref().map(|bus| *bus.borrow())
+    }
+
     /// The state now.
     pub fn state(&self) -> ReadinessState {
-        self.state.borrow().clone()
+        let state = self.state.borrow().clone();
+        match (self.bus(), state) {
+            (None | Some(BusState::Connected), state) => state,
+            (Some(BusState::Starting), ReadinessState::Ready { .. } | ReadinessState::Degraded { .. }) => {
+                ReadinessState::Starting
+            }
+            (Some(BusState::Away), ReadinessState::Ready { schema_version }) => {
+                ReadinessState::Degraded { schema_version }
+            }
+            (Some(BusState::Starting | BusState::Away), state) => state,
+        }
     }
 
     /// What answers for the data.
@@ -178,7 +223,7 @@ impl Readiness {
         self.store
     }
 
-    /// Sees every change from now on.
+    /// Sees every change of the store from now on.
     pub fn subscribe(&self) -> watch::Receiver<ReadinessState> {
         self.state.subscribe()
     }
@@ -225,6 +270,22 @@ mod tests {
         readiness.refuse(faults("second"));
         assert_eq!(waiting.await.unwrap(), faults("first"));
         assert_eq!(readiness.refused().await, faults("first"));
+    }
+
+    #[test]
+    fn a_bus_is_needed_besides_the_store_and_the_store_hears_nothing_of_it() {
+        let store = Readiness::starting(StoreKind::Postgres);
+        let bus = watch::Sender::new(BusState::Starting);
+        let server = store.over_bus(bus.subscribe());
+        store.reached("013");
+        assert_eq!((server.state(), server.bus()), (ReadinessState::Starting, Some(BusState::Starting)));
+        bus.send_replace(BusState::Connected);
+        assert_eq!(server.state(), store.state());
+        bus.send_replace(BusState::Away);
+        assert_eq!(server.state().as_str(), "degraded");
+        assert_eq!((store.state().as_str(), store.bus()), ("ready", None));
+        server.drain();
+        assert_eq!(server.state().as_str(), "draining");
     }
 
     #[test]

@@ -107,6 +107,21 @@ variables! {
         SUPABASE_URL = "", Open;
         /// Supabase's service key, for the REST store: `sb_secret_…`, or the token of role `service_role`.
         SUPABASE_SERVICE_ROLE_KEY = "", Secret;
+        /// How telemetry-ingest gets what it verified to whoever writes it: `none` (default: it writes itself) or `nats`,
+        /// over NATS JetStream (docs/scaling.md). Needs Postgres and `SEATPILOT_SECRETS_KEY_FILE`, the same at all
+        /// instances: it seals what goes over the bus.
+        INGEST_BUS = "none", Open;
+        /// What an instance does with the bus: `both` (default), `verify` (it writes nothing) or `write` (it takes off
+        /// the bus, and writes what comes to it directly by itself).
+        INGEST_BUS_ROLE = "both", Open;
+        /// The servers of the bus, `nats://host:port` or `tls://host:port`, separated by commas.
+        NATS_URL = "nats://127.0.0.1:4222", Open;
+        /// The user that it logs in as, with `NATS_PASSWORD`. Default: without a login.
+        NATS_USER = "", Open;
+        /// The password of `NATS_USER`.
+        NATS_PASSWORD = "", Secret;
+        /// Certificates that are believed of the servers of the bus. Default: those of the system.
+        NATS_CA_FILE = "", Open;
     }
     Access {
         /// Secret that signs administrators' tokens (HS256); 32 bytes or more in production. Either this or

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit};
+use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use subtle::{Choice, ConstantTimeEq};
 
-use crate::SignedRequest;
+use crate::{SessionKeyId, SignedRequest};
 
 /// Shortest secret, in bytes: 128 bits. Ours have 32.
 pub const SECRET_BYTES_MIN: usize = 16;
@@ -46,6 +46,13 @@ impl Key {
         request.tag(self.schedule.clone())
     }
 
+    /// The secret of a session key that comes of this key and is of one origin.
+    fn session_secret(&self, id: &SessionKeyId, origin: &[u8]) -> [u8; 32] {
+        let mut mac = self.schedule.clone();
+        id.made_of(origin).into_iter().for_each(|part| mac.update(part));
+        mac.finalize().into_bytes().into()
+    }
+
     /// Whether any tag that the request offers is this key's. Looks at all of them and at all their bytes.
     fn matches(&self, request: &SignedRequest<'_>) -> Choice {
         let own = self.tag(request);
@@ -75,6 +82,17 @@ impl Place {
         }
     }
 
+    /// The session key that comes of the key that stands here. Of one that is not there it takes as long, and is no more
+    /// alive.
+    fn session(&self, id: &SessionKeyId, origin: &[u8]) -> Self {
+        let secret = self.key.session_secret(id, origin);
+        match Key::new(&secret) {
+            Ok(key) => Self { key, live: self.live },
+            // 32 bytes are enough for a key.
+            Err(WeakSecret) => Self::of(None),
+        }
+    }
+
     fn matches(&self, request: &SignedRequest<'_>) -> Choice {
         self.key.matches(request) & Choice::from(u8::from(self.live))
     }
@@ -98,6 +116,18 @@ impl KeyRing {
     /// The ring of a key that nobody has: does the work, verifies nothing.
     pub fn dummy() -> Self {
         Self { current: Place::of(None), previous: Place::of(None) }
+    }
+
+    /// The ring of a session key that comes of this key: of its current secret, and for its grace of its previous one. A
+    /// dummy's is a dummy.
+    #[must_use]
+    pub fn session(&self, id: &SessionKeyId, origin: &[u8]) -> Self {
+        Self { current: self.current.session(id, origin), previous: self.previous.session(id, origin) }
+    }
+
+    /// The secret, 32 bytes, of a session key that comes of this key's current secret; none of a dummy.
+    pub fn session_secret(&self, id: &SessionKeyId, origin: &[u8]) -> Option<Vec<u8>> {
+        self.current.live.then(|| self.current.key.session_secret(id, origin).to_vec())
     }
 
     /// Whether one of the request's tags is one of this ring's, in constant time over tags and places.

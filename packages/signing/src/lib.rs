@@ -6,6 +6,8 @@
 //! then [`is_fresh`], so that nobody without a key can probe the clock. A sender calls [`sign_sp1`] or
 //! [`sign_standard_webhooks`].
 //!
+//! A browser signs with a session key ([`SessionKeyId`]), whose ring [`KeyRing::session`] makes of its parent's.
+//!
 //! Administrators' tokens and login codes are made here too ([`sign_admin_token`]).
 //!
 //! It knows no HTTP library, no clock, no tenant, and never looks inside a body.
@@ -15,6 +17,7 @@ mod freshness;
 mod headers;
 mod key;
 mod request;
+mod session_key;
 mod sign;
 
 pub use admin_token::{
@@ -27,4 +30,5 @@ pub use headers::{
 };
 pub use key::{Key, KeyRing, SECRET_BYTES_MIN, WeakSecret};
 pub use request::SignedRequest;
+pub use session_key::{SESSION_PARENT_MAX, SESSION_SECONDS_MAX, SessionKeyId, SessionScopes};
 pub use sign::{Signature, sign_sp1, sign_standard_webhooks};

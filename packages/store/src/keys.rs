@@ -4,6 +4,9 @@
 //! [`EventStore::signing_key`] keeps keys for a few seconds, so that a revocation holds within five; here each one's HMAC schedules
 //! are kept for as long as the store hands out the same key, each with the end of its grace, which is held against the
 //! clock at every request. The bootstrap key of a single-tenant box is added.
+//!
+//! A session key is not looked up: its parent is, and what verifies is made of the parent's schedules
+//! ([ADR 0010](../../../docs/adr/0010-session-keys.md)). So it dies with its parent, wherever that is revoked.
 
 use std::{
     collections::HashMap,
@@ -12,15 +15,17 @@ use std::{
 };
 
 use jiff::Timestamp;
-use seatpilot_domain_model::{CountedOnly, KeyScope};
+use seatpilot_domain_model::{CountedOnly, KeyScope, WEB_ORIGIN_MAX, WebOrigin};
 use seatpilot_metrics_api::KeyMetrics;
 use seatpilot_runtime::{AtRest, HmacTenantSecret, PlainSecrets, SecretBytes};
-use seatpilot_signing::{Key, KeyRing, SignedRequest};
+use seatpilot_signing::{Key, KeyRing, SessionKeyId, SignedRequest};
 
 use crate::{
     Error, EventStore, SigningKey,
     sealing::{Column, Place, SealFault, Sealing},
 };
+
+pub use crate::signer::Signer;
 
 /// Most keys whose schedules are kept, about 600 bytes each; beyond it all are made anew.
 const SCHEDULES_MAX: usize = 10_000;
@@ -87,35 +92,70 @@ impl Keys {
         }
     }
 
-    /// The key that signed a request, if one did; else why it is not believed, which is for metrics and log only. Two
-    /// tags are computed whatever was found, so that an unknown key takes as long as a wrong tag.
+    /// Who signed a request, if a key did; else why it is not believed, which is for metrics and log only. Two tags are
+    /// computed whatever was found, so that an unknown key takes as long as a wrong tag. `origin` is what a browser says of
+    /// its page: only a session key is held to it, for of another origin, or none, it has another secret.
     ///
     /// # Errors
     /// The store's, where it has to be asked and cannot be.
     pub async fn verify(
         &self,
         key_id: &str,
+        origin: Option<&[u8]>,
         request: &SignedRequest<'_>,
         now: Timestamp,
-    ) -> Result<Result<Arc<SigningKey>, CountedOnly>, Error> {
-        let found = self.find(key_id, now).await?;
-        let verified = found.ring.verify(request);
-        let key = match found.key {
+    ) -> Result<Result<Signer, CountedOnly>, Error> {
+        let session = SessionKeyId::parse(key_id);
+        let origin = origin.filter(|origin| origin.len() <= WEB_ORIGIN_MAX).unwrap_or_default();
+        let verifies = |ring: &KeyRing| match &session {
+            None => ring.verify(request),
+            Some(id) => ring.session(id, origin).verify(request),
+        };
+        let stored = session.as_ref().map_or(key_id, SessionKeyId::parent);
+        let found = self.find(stored, now).await?;
+        let mut verified = verifies(&found.ring);
+        let mut key = match found.key {
             Err(reason) => return Ok(Err(reason)),
-            Ok(key) if verified => return Ok(Ok(key)),
             Ok(key) => key,
         };
-        if self.may_ask(&key) {
-            self.store.forget_signing_key(&key).await;
-            self.has_asked(&key);
+        if !verified {
+            if self.may_ask(&key) {
+                self.store.forget_signing_key(&key).await;
+                self.has_asked(&key);
+            }
+            // Also where somebody else asks at this moment: then this is their answer.
+            let again = self.find(stored, now).await?;
+            if again.key.as_ref().is_ok_and(|same| Arc::ptr_eq(same, &key)) {
+                return Ok(Err(CountedOnly::BadSignature));
+            }
+            verified = verifies(&again.ring);
+            key = match again.key {
+                Err(reason) => return Ok(Err(reason)),
+                Ok(key) => key,
+            };
         }
-        // Also where somebody else asks at this moment: then this is their answer.
-        let again = self.find(key_id, now).await?;
-        if again.key.as_ref().is_ok_and(|same| Arc::ptr_eq(same, &key)) {
-            return Ok(Err(CountedOnly::BadSignature));
-        }
-        let verified = again.ring.verify(request);
-        Ok(again.key.and_then(|key| if verified { Ok(key) } else { Err(CountedOnly::BadSignature) }))
+        Ok(if !verified {
+            Err(CountedOnly::BadSignature)
+        } else if session.as_ref().is_some_and(|id| !id.is_good_at(now.as_second())) {
+            Err(CountedOnly::Stale)
+        } else {
+            Ok(Signer::new(key, session))
+        })
+    }
+
+    /// The secret of a session key, for whoever holds its parent; none where the parent may sign nothing any more.
+    ///
+    /// # Errors
+    /// The store's, where it has to be asked and cannot be.
+    pub async fn session_secret(
+        &self,
+        id: &SessionKeyId,
+        origin: &WebOrigin,
+        now: Timestamp,
+    ) -> Result<Option<SecretBytes>, Error> {
+        let found = self.find(id.parent(), now).await?;
+        let secret = found.ring.session_secret(id, origin.as_str().as_bytes());
+        Ok(secret.map(SecretBytes::new).inspect(|_| self.metrics.count_minted()))
     }
 
     /// The key of an id, with its ring as of `now`. The database goes before the environment: whoever revokes the

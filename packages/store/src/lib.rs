@@ -32,6 +32,7 @@ mod rest;
 mod room;
 mod sealing;
 mod sessions;
+mod signer;
 mod standing;
 mod wait_trace;
 mod waits;

@@ -2,9 +2,11 @@
 //! here.
 
 use actix_web::HttpRequest;
-use seatpilot_domain_model::{CountedOnly, Fault, FaultCode, KeyScope, Nonce, TenantId};
-use seatpilot_http::{Problem, note_caller};
+use seatpilot_domain_model::{Bounds, CountedOnly, Fault, FaultCode, KeyScope, Nonce, TenantId};
+use seatpilot_http::{Problem, note_caller, only_origin};
 use seatpilot_signing::{MalformedHeader, SignedHeaders, SignedRequest, is_fresh};
+use seatpilot_store::keys::Signer;
+use uuid::Uuid;
 
 use crate::state::State;
 
@@ -12,6 +14,15 @@ use crate::state::State;
 pub(crate) struct Sender {
     pub(crate) tenant: TenantId,
     pub(crate) nonce: Nonce,
+    /// The one session that it may speak of, where its key is one of a session.
+    session: Option<Uuid>,
+}
+
+impl Sender {
+    /// What its events may say of it.
+    pub(crate) fn bounds(&self) -> Bounds<'_> {
+        Bounds { tenant: &self.tenant, session: self.session }
+    }
 }
 
 /// Reads the signed headers of a request without a query.
@@ -40,37 +51,49 @@ fn sentence(error: &MalformedHeader) -> String {
     text
 }
 
-/// Finds out who sent a body.
+/// Finds out who signed a body: key, tag, time.
 ///
 /// # Errors
-/// `unauthorized`, the same whatever the reason; `forbidden`, `rate_limited`; the store's, where a key has to be
-/// looked up and cannot be.
+/// `unauthorized`, the same whatever the reason; the store's, where a key has to be looked up and cannot be.
+pub(crate) async fn identify(
+    state: &State,
+    request: &HttpRequest,
+    headers: &SignedHeaders,
+    signed: &SignedRequest<'_>,
+) -> Result<Signer, Problem> {
+    let now = state.clock.now();
+    let origin = only_origin(request);
+    let verified = state.keys.verify(headers.key_id(), origin, signed, now).await.map_err(Fault::from)?;
+    let signer = verified.map_err(|reason| unauthorized(state, None, reason))?;
+    state.meet(signer.tenant());
+    note_caller(request, signer.tenant(), signer.key_id());
+    if !is_fresh(now.as_second(), headers.ts()) {
+        return Err(unauthorized(state, Some(signer.tenant()), CountedOnly::Stale));
+    }
+    Ok(signer)
+}
+
+/// Finds out who sent a body of events, and whether they may.
+///
+/// # Errors
+/// As [`identify`]; `forbidden`, `rate_limited`.
 pub(crate) async fn authenticate(
     state: &State,
     request: &HttpRequest,
     headers: &SignedHeaders,
     body: &[u8],
 ) -> Result<Sender, Problem> {
-    let now = state.clock.now();
     let signed = SignedRequest::new(request.method().as_str(), request.uri().path(), headers, body);
-    let verified = state.keys.verify(headers.key_id(), &signed, now).await.map_err(Fault::from)?;
-    let key = verified.map_err(|reason| unauthorized(state, None, reason))?;
-    state.meet(&key.tenant);
-    note_caller(request, &key.tenant, &key.key_id);
-    if !is_fresh(now.as_second(), headers.ts()) {
-        return Err(unauthorized(state, Some(&key.tenant), CountedOnly::Stale));
-    }
-    if !key.scopes.contains(&KeyScope::Ingest) {
+    let signer = identify(state, request, headers, &signed).await?;
+    if !signer.may(KeyScope::Ingest) {
         return Err(Fault::new(FaultCode::Forbidden, "The key may not send events.").into());
     }
-    state
-        .rates
-        .check(&key.key_id)
-        .inspect_err(|_| state.refuse(Some(&key.tenant), CountedOnly::RateLimited))?;
+    state.check_rate(&signer)?;
     Ok(Sender {
-        tenant: key.tenant.clone(),
+        tenant: signer.tenant().clone(),
+        session: signer.session(),
         nonce: Nonce {
-            key_id: key.key_id.clone(),
+            key_id: signer.key_id().to_owned(),
             ts: headers.ts(),
             nonce: headers.nonce().to_owned(),
             body_sha256: *signed.body_sha256(),

@@ -29,6 +29,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
     operation_id = "post_events",
     security(("signature" = [])),
     params(
+        ("origin" = Option<String>, Header, description = "Set by browsers. With a session key it must be the origin that the key was minted for."),
         ("x-key" = String, Header, description = "The key's id, `[A-Za-z0-9_-]{8,64}`."),
         ("x-ts" = Option<String>, Header, description = "SP1: Unix seconds, ten digits, at most 300 s off."),
         ("x-nonce" = Option<String>, Header, description = "SP1: `[A-Za-z0-9_-]{22,64}`, used once for its key and second."),
@@ -48,7 +49,7 @@ const BODY_BYTES_MAX: usize = 256 * 1024;
             headers(("Idempotent-Replayed" = Option<String>, description = "`true` where the same signed request was answered before: this is the first outcome."))
         ),
         (status = 400, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`malformed_header`: a signed header outside its grammar, doubled or missing, or a query string."),
-        (status = 401, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`unauthorized`: unknown or revoked key, bad tag, stale time."),
+        (status = 401, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`unauthorized`: unknown or revoked key, bad tag, stale time; of a session key also another origin than its own, or none, and its end."),
         (status = 403, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`forbidden`: the key may not send events."),
         (status = 409, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`nonce_reused`: the nonce was used for another body."),
         (status = 413, body = ref("#/components/schemas/Problem"), content_type = "application/problem+json", description = "`body_too_large`."),
@@ -81,7 +82,7 @@ pub(crate) async fn post_events(
     let sender = authenticate(&state, &request, &headers, &body).await?;
 
     let received_at = state.clock.now();
-    let batch = match parse_items(&body, &sender.tenant, received_at) {
+    let batch = match parse_items(&body, sender.bounds(), received_at) {
         Ok(batch) => batch,
         Err(fault) => return Err(unless_nonce_used(&state, &sender, fault).await),
     };

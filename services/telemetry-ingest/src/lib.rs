@@ -1,4 +1,5 @@
-//! Takes signed telemetry: `POST /v1/events` (contract section 4).
+//! Takes signed telemetry: `POST /v1/events` (contract section 4), and mints the keys by which browsers sign it:
+//! `POST /v1/keys/session` ([`session_keys`]).
 //!
 //! A request goes through the doors in a fixed order, and the first that stays shut is what is answered: header
 //! grammar, size, key, tag, time, scope, rate ([`authenticate`]), then nonce, JSON and items ([`events`]). What is
@@ -15,6 +16,7 @@ mod load;
 mod openapi;
 mod quota;
 mod receipts;
+mod session_keys;
 mod state;
 mod stores;
 
@@ -88,7 +90,12 @@ pub fn bind_to(
     let desk = Arc::new(admin::Desk::new(Arc::new(guard), store.database().cloned()));
     let state = Arc::new(State::new(config, store, metrics, clock));
     Ok(Server::bind(options, move |routes: &mut Routes| {
-        routes.state(Arc::clone(&state)).post("/v1/events", Success::Accepted, events::post_events);
+        routes
+            .state(Arc::clone(&state))
+            .post("/v1/events", Success::Accepted, events::post_events)
+            .cross_origin("/v1/events", &seatpilot_signing::HEADERS)
+            // Never of another origin: who may mint holds a secret that no page has.
+            .post("/v1/keys/session", Success::Created, session_keys::post_session_key);
         admin::routes(routes, &desk);
     })?)
 }

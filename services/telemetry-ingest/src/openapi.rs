@@ -71,6 +71,7 @@ fn merge(into: &mut Value, from: &Value) {
     ),
     paths(
         crate::events::post_events,
+        crate::session_keys::post_session_key,
         crate::admin::get_login,
         crate::admin::post_login,
         crate::admin::post_logout,

@@ -32,12 +32,12 @@ const BODY_BYTES_MAX: usize = 16 * 1024;
         (status = 200, description = "A repeat, by the same `ping_id` or any later ping of the session: the first answer.", body = Seated),
         (status = 400, description = "`bad_json`, `malformed_header`", body = Object, content_type = "application/problem+json"),
         (status = 401, description = "`unauthorized`: neither a device nor a valid signature.", body = Object, content_type = "application/problem+json"),
-        (status = 403, description = "`forbidden`: the key is not scoped `arrive`.", body = Object, content_type = "application/problem+json"),
+        (status = 403, description = "`forbidden`: the key is not scoped `arrive`, or is one of another session.", body = Object, content_type = "application/problem+json"),
         (status = 404, description = "`session_unknown`", body = Object, content_type = "application/problem+json"),
         (status = 409, description = "`table_mismatch` (any other place than the guest's), `nonce_reused`", body = Object, content_type = "application/problem+json"),
         (status = 413, description = "`body_too_large`: over 16 KiB.", body = Object, content_type = "application/problem+json"),
         (status = 422, description = "`schema_violation`, `arrived_at_out_of_range`", body = Object, content_type = "application/problem+json"),
-        (status = 429, description = "`quota_exceeded`: the plan's hard limit of arrivals is reached; `usage` says when it resets.", body = Object, content_type = "application/problem+json"),
+        (status = 429, description = "`quota_exceeded`: the plan's hard limit of arrivals is reached; `usage` says when it resets. `rate_limited`: over 60 pings a minute by the keys of one session.", body = Object, content_type = "application/problem+json"),
         (status = 503, description = "`overloaded` or `database_unavailable`: send the same ping again.", body = Object, content_type = "application/problem+json"),
     )
 )]
@@ -52,24 +52,30 @@ pub(crate) async fn arrive_table(
         return Err(Fault::overloaded().into());
     }
     let signed = caller::signed(&request)?;
-    let (tenant, nonce, body) = match signed {
+    let (tenant, sender, body) = match signed {
         Some(signed) => {
             let body = read_body(&request, payload, BODY_BYTES_MAX).await?;
-            let (tenant, nonce) = caller::verified(&state, &request, &signed, &body).await?;
-            (tenant, Some(nonce), body)
+            let sender = caller::verified(&state, &request, &signed, &body).await?;
+            (sender.tenant.clone(), Some(sender), body)
         }
         None => {
             let device = caller::device(&state, &request).await?;
             (device.tenant.clone(), None, read_body(&request, payload, BODY_BYTES_MAX).await?)
         }
     };
-    let read = parse_json(&body).and_then(|ping: Ping| ping.place().map(|place| (ping, place)));
-    match (read, nonce) {
-        (Ok((ping, place)), nonce) => arrive(&state, &tenant, nonce, &ping, place, &context).await,
+    let read = parse_json(&body).and_then(|ping: Ping| {
+        sender.as_ref().map_or(Ok(()), |sender| sender.check_session(ping.session_id))?;
+        ping.place().map(|place| (ping, place))
+    });
+    match (read, sender) {
+        (Ok((ping, place)), sender) => {
+            let nonce = sender.map(|sender| sender.nonce);
+            arrive(&state, &tenant, nonce, &ping, place, &context).await
+        }
         (Err(fault), None) => Err(fault.into()),
         // A used nonce is said before anything that is wrong with the body.
-        (Err(fault), Some(nonce)) => {
-            match state.store.knows_nonce(&tenant, &nonce).await.map_err(Fault::from)? {
+        (Err(fault), Some(sender)) => {
+            match state.store.knows_nonce(&tenant, &sender.nonce).await.map_err(Fault::from)? {
                 true => Err(nonce_reused()),
                 false => Err(fault.into()),
             }

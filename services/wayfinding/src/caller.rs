@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use seatpilot_domain_model::{CountedOnly, Device, Fault, FaultCode, KeyScope, Nonce, TenantId, TokenHash};
-use seatpilot_http::{bearer_token, note_caller};
+use seatpilot_http::{Problem, bearer_token, note_caller, only_origin};
 use seatpilot_signing::{HEADERS, SignedHeaders, SignedRequest, is_fresh};
+use uuid::Uuid;
 
 use crate::state::State;
 
@@ -43,16 +44,35 @@ pub(crate) fn signed(request: &HttpRequest) -> Result<Option<Signed>, Fault> {
     Ok(Some(Signed(headers)))
 }
 
-/// Verifies a signed request, in the order of contract section 4: key, tag, time, scope.
+/// A sender whose tag verified, and what it used its nonce for.
+pub(crate) struct Sender {
+    pub(crate) tenant: TenantId,
+    pub(crate) nonce: Nonce,
+    /// The one session for which it may ping, where its key is one of a session.
+    session: Option<Uuid>,
+}
+
+impl Sender {
+    /// # Errors
+    /// `forbidden` where the key is of another session.
+    pub(crate) fn check_session(&self, session: Uuid) -> Result<(), Fault> {
+        if self.session.is_none_or(|own| own == session) {
+            return Ok(());
+        }
+        Err(Fault::new(FaultCode::Forbidden, "The key is one of another session."))
+    }
+}
+
+/// Verifies a signed request, in the order of contract section 4: key, tag, time, scope, and for a session key its rate.
 ///
 /// # Errors
-/// `unauthorized`, the same whatever the reason, and `forbidden` for a key that is not scoped `arrive`.
+/// `unauthorized`, the same whatever the reason, `forbidden` for a key that is not scoped `arrive`, and `rate_limited`.
 pub(crate) async fn verified(
     state: &State,
     request: &HttpRequest,
     signed: &Signed,
     body: &[u8],
-) -> Result<(TenantId, Nonce), Fault> {
+) -> Result<Sender, Problem> {
     let headers = &signed.0;
     let now = state.clock.now();
     let signed = SignedRequest::new(request.method().as_str(), request.uri().path(), headers, body);
@@ -60,19 +80,23 @@ pub(crate) async fn verified(
         tracing::info!(reason = reason.as_str(), "refused a signed ping");
         Fault::unauthorized()
     };
-    let key = state.keys.verify(headers.key_id(), &signed, now).await?.map_err(refused)?;
+    let verified = state.keys.verify(headers.key_id(), only_origin(request), &signed, now).await;
+    let signer = verified.map_err(Fault::from)?.map_err(refused)?;
     if !is_fresh(now.as_second(), headers.ts()) {
-        return Err(refused(CountedOnly::Stale));
+        return Err(refused(CountedOnly::Stale).into());
     }
-    note_caller(request, &key.tenant, &key.key_id);
-    if !key.scopes.contains(&KeyScope::Arrive) {
-        return Err(Fault::new(FaultCode::Forbidden, "The key may not send arrivals."));
+    note_caller(request, signer.tenant(), signer.key_id());
+    if !signer.may(KeyScope::Arrive) {
+        return Err(Fault::new(FaultCode::Forbidden, "The key may not send arrivals.").into());
+    }
+    if let Some(session) = signer.session() {
+        state.session_rates.check(&(signer.stored().key_id.clone(), session))?;
     }
     let nonce = Nonce {
-        key_id: key.key_id.clone(),
+        key_id: signer.key_id().to_owned(),
         ts: headers.ts(),
         nonce: headers.nonce().to_owned(),
         body_sha256: *signed.body_sha256(),
     };
-    Ok((key.tenant.clone(), nonce))
+    Ok(Sender { tenant: signer.tenant().clone(), session: signer.session(), nonce })
 }

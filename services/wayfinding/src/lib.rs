@@ -93,6 +93,7 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
         routes
             .state(Arc::clone(&state))
             .post("/api/wayfinding/arrive-table", Success::Created, arrive_table::arrive_table)
+            .cross_origin("/api/wayfinding/arrive-table", &seatpilot_signing::HEADERS)
             .get("/api/wayfinding/route", route::route);
     })?;
     Ok((server, Arc::new(ledger)))

@@ -104,7 +104,7 @@ pub(super) struct Names {
     form: Form,
     pub(super) occurred_at: &'static str,
     venue: &'static str,
-    session: &'static str,
+    pub(super) session: &'static str,
     pub(super) tenant: &'static str,
 }
 

@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 use crate::{Channel, Outcome, RejectReason, TenantId, VenueId};
 
-pub use check::{parse_event, parse_items};
+pub use check::{Bounds, parse_event, parse_items};
 pub use schema::{ENVELOPE_SCHEMA, EVENT_TYPES, event_schema};
 
 /// Most events in one request.

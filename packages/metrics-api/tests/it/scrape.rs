@@ -112,6 +112,7 @@ pub(crate) fn everything(tenants: &[&str]) -> Metrics {
 pub(crate) fn fill(metrics: &Metrics) {
     metrics.checkin();
     metrics.arrivals();
+    metrics.bus();
     metrics.ingest();
     metrics.keys();
     metrics.kpi();

@@ -5,6 +5,7 @@ mod corpus;
 mod forgery;
 mod grammar;
 mod secrecy;
+mod session_keys;
 mod timing;
 mod vectors;
 mod wire;

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use seatpilot_domain_model::{KeyScope, TenantId};
 use seatpilot_runtime::SecretBytes;
+use seatpilot_signing::SessionKeyId;
 use serde_json::json;
 
 use super::{
@@ -85,7 +86,8 @@ impl Admin {
     /// Makes a signing key with a secret that the caller made. False where the id is taken.
     ///
     /// # Errors
-    /// [`AdminError::Refused`] where the tenant's other keys are sealed and there is no key to seal this one with.
+    /// [`AdminError::Refused`] where the tenant's other keys are sealed and there is no key to seal this one with, and for an
+    /// id that would be taken for one of a browser's session.
     pub async fn put_key(
         &mut self,
         tenant: &TenantId,
@@ -93,6 +95,10 @@ impl Admin {
         scopes: &[KeyScope],
         secret: &SecretBytes,
     ) -> Result<bool, AdminError> {
+        if SessionKeyId::is_reserved(key_id) {
+            let reserved = format!("{key_id} begins like the keys of browsers' sessions: choose another id");
+            return Err(AdminError::Refused(reserved));
+        }
         let scopes: Vec<&str> = scopes.iter().map(|scope| scope.as_str()).collect();
         let (actor, sealing) = (self.actor(), self.sealing());
         let stored = Stored::of(sealing.as_deref(), tenant, key_id, secret, None)?;

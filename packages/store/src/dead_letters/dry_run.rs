@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use seatpilot_domain_model::{
-    Event, Item, Outcome, RedriveOutcome, RejectReason, Skipped, TenantId, parse_event,
+    Bounds, Event, Item, Outcome, RedriveOutcome, RejectReason, Skipped, TenantId, parse_event,
 };
 use uuid::Uuid;
 
@@ -12,7 +12,7 @@ use super::{
     plan::{OVER_THE_PLAN, Plan, Units},
     redrive::{Columns, detail},
 };
-use crate::Error;
+use crate::{Error, signer::session_of};
 
 /// Letters that are looked at together: with 64 KiB each, all that is in memory at once.
 const LETTERS_AT_ONCE: usize = 100;
@@ -77,7 +77,11 @@ impl DeadLetterDesk<'_> {
                 let dlq_id = row.dlq_id;
                 let judged = match obstacle(&row.state, row.attempts, row.truncated)? {
                     Some(why) => Judged::Done(RedrivenLetter::skipped(dlq_id, row.event_id, why)),
-                    None => match parse_event(&payload, &tenant, row.received_at) {
+                    None => match parse_event(
+                        &payload,
+                        Bounds { tenant: &tenant, session: session_of(&row.key_id) },
+                        row.received_at,
+                    ) {
                         Item::Event(event) => Judged::Passed(event),
                         Item::DeadLetter(refused) => Judged::Done(RedrivenLetter {
                             dlq_id,

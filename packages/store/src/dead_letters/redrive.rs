@@ -4,7 +4,9 @@
 use std::{collections::HashMap, time::Duration};
 
 use jiff::Timestamp;
-use seatpilot_domain_model::{Event, Item, Outcome, RedriveOutcome, RejectReason, Skipped, parse_event};
+use seatpilot_domain_model::{
+    Bounds, Event, Item, Outcome, RedriveOutcome, RejectReason, Skipped, parse_event,
+};
 use tokio::time::{Instant, sleep_until};
 use tokio_postgres::Row;
 use uuid::Uuid;
@@ -13,7 +15,7 @@ use super::{
     DeadLetterDesk, RedrivenLetter, obstacle,
     plan::{OVER_THE_PLAN, Units},
 };
-use crate::Error;
+use crate::{Error, signer::session_of};
 
 /// Letters of one transaction: the audit chain of the tenant is locked as long as it lasts.
 const LETTERS_AT_ONCE: usize = 10;
@@ -25,14 +27,19 @@ struct Claimed {
     dlq_id: Uuid,
     received_at: Timestamp,
     payload: Vec<u8>,
+    /// The one session of which the key could speak that signed it, where it was a session's.
+    session: Option<Uuid>,
 }
 
 impl Claimed {
-    fn of_row(row: &Row) -> Result<Self, Error> {
+    fn of_row(row: &Row, signers: &HashMap<Uuid, String>) -> Result<Self, Error> {
+        let dlq_id = row.try_get("dlq_id")?;
+        let signer = signers.get(&dlq_id).ok_or_else(|| Error::Corrupt("a letter has no signer".into()))?;
         Ok(Self {
-            dlq_id: row.try_get("dlq_id")?,
+            dlq_id,
             received_at: row.try_get("received_at")?,
             payload: row.try_get("payload")?,
+            session: session_of(signer),
         })
     }
 }
@@ -105,16 +112,25 @@ impl DeadLetterDesk<'_> {
     async fn redrive_some(&mut self, wanted: &[Uuid]) -> Result<Vec<RedrivenLetter>, Error> {
         const CLAIM: &str = include_str!("../../sql/dlq_claim.sql");
         self.look_at_the_plan().await?;
+        let signers = self.signers(wanted).await?;
         let token = Uuid::new_v4();
         let (actor_type, _) = self.actor();
         let rows = self.act(CLAIM, &[&actor_type, &wanted, &token]).await?;
-        let mut claimed = rows.iter().map(Claimed::of_row).collect::<Result<Vec<_>, _>>()?;
+        let mut claimed = rows.iter().map(|row| Claimed::of_row(row, &signers)).collect::<Result<Vec<_>, _>>()?;
         claimed.sort_by_key(|letter| (letter.received_at, letter.dlq_id));
         let mut became = self.settle(token, &claimed).await?;
         if became.len() < wanted.len() {
             self.explain(wanted, &mut became).await?;
         }
         Ok(wanted.iter().filter_map(|id| became.remove(id)).collect())
+    }
+
+    /// The ids of the keys that signed, by letter.
+    async fn signers(&mut self, wanted: &[Uuid]) -> Result<HashMap<Uuid, String>, Error> {
+        const SIGNERS: &str = include_str!("../../sql/dlq_signers.sql");
+        let tenant = self.tenant.clone();
+        let rows = self.read(SIGNERS, &[&tenant.as_str(), &wanted]).await?;
+        rows.iter().map(|row| Ok((row.try_get("dlq_id")?, row.try_get("source_key_id")?))).collect()
     }
 
     /// Judges letters as ingest does, and stores what becomes of them.
@@ -133,7 +149,9 @@ impl DeadLetterDesk<'_> {
         let mut columns = Columns::default();
         let mut units: HashMap<Uuid, Units<'_>> = HashMap::new();
         for letter in claimed {
-            match parse_event(&letter.payload, &tenant, letter.received_at) {
+            // An operator must not do for a session's key what it could not do itself.
+            let bounds = Bounds { tenant: &tenant, session: letter.session };
+            match parse_event(&letter.payload, bounds, letter.received_at) {
                 Item::DeadLetter(refused) => {
                     columns.refused(letter.dlq_id, refused.event_id, refused.reason, refused.detail);
                 }

@@ -51,7 +51,7 @@ impl Verifier {
         };
         let headers = SignedHeaders::parse(value).unwrap();
         let request = SignedRequest::new("POST", path, &headers, body);
-        self.keys.verify(key_id, &request, at).await.unwrap().map(drop)
+        self.keys.verify(key_id, None, &request, at).await.unwrap().map(drop)
     }
 
     fn unreadable(&self) -> u64 {

@@ -21,6 +21,7 @@ const FLOORS: &[(&str, u8)] = &[
     ("seatpilot-private-postgres", 1),
     ("seatpilot-runtime", 1),
     ("seatpilot-sdk-server", 1),
+    ("seatpilot-bus", 2),
     ("seatpilot-http", 2),
     ("seatpilot-store", 2),
     ("seatpilot-checkin", 3),
@@ -73,6 +74,8 @@ const CONFINED: &[(&str, &[&str])] = &[
     ("jsonwebtoken", &["seatpilot-http"]),
     // Secrets are sealed and opened in one place.
     ("aws-lc-rs", &["seatpilot-store"]),
+    // Verified requests between instances.
+    ("async-nats", &["seatpilot-bus"]),
     // The outbox of a sender.
     ("redb", &["seatpilot-sdk-server"]),
     ("askama", &["seatpilot-telemetry-ingest"]),
