@@ -140,6 +140,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/sdk_js.sh"
 # shellcheck source=scripts/lib/senders.sh
 . "$(dirname "${BASH_SOURCE[0]}")/senders.sh"
+# shellcheck source=scripts/lib/nats.sh
+. "$(dirname "${BASH_SOURCE[0]}")/nats.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0

@@ -12,8 +12,6 @@ pub(crate) const ANSWER_MAX: Duration = Duration::from_millis(7_500);
 pub(crate) const ACK_WAIT: Duration = Duration::from_millis(5_000);
 /// How long a message stays in the stream: its sender has been told to send again by then.
 pub(crate) const MESSAGE_AGE_MAX: Duration = Duration::from_secs(10);
-/// How long what is in hand may take when the process ends.
-pub(crate) const LAST_WRITES_MAX: Duration = Duration::from_secs(4);
 
 const _: () = {
     assert!(TAKEN_MAX.as_millis() < ANSWER_MAX.as_millis());

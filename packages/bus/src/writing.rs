@@ -30,7 +30,6 @@ use crate::{
     request::{self, ReturnTo},
     seal::{Purpose, Tag},
     stream::{self, ANSWER, return_of, settle},
-    waits::LAST_WRITES_MAX,
 };
 
 /// Requests that one process writes at a time: enough to fill its statements, few enough to be in memory (a request is
@@ -52,10 +51,10 @@ pub struct Writing {
 }
 
 impl Writing {
-    /// Takes no more, and waits until what is in hand is written and answered, 4 s at most.
-    pub async fn end(self) {
+    /// Takes no more, and waits so long at most until what is in hand is written and answered.
+    pub async fn end(self, within: Duration) {
         self.stop.send_replace(true);
-        if timeout(LAST_WRITES_MAX, self.task).await.is_err() {
+        if timeout(within, self.task).await.is_err() {
             tracing::warn!("what was taken off the bus last was not written in time; another writer gets it");
         }
     }

@@ -93,6 +93,8 @@ pub enum Writes {
     Arrivals,
     /// Telemetry.
     Events,
+    /// Telemetry that another process writes: what goes before is asked here, limits of plans included.
+    EventsElsewhere,
     /// Nothing through a writer.
     Nothing,
 }
@@ -168,7 +170,7 @@ impl Store {
             .serving(settings.deployment, &settings.readiness)?;
         let waits = match settings.writes {
             Writes::CheckIns | Writes::Arrivals => waits::SESSIONS,
-            Writes::Events => waits::EVENTS,
+            Writes::Events | Writes::EventsElsewhere => waits::EVENTS,
             Writes::Nothing => waits::HOUSEKEEPING,
         };
         let read_max = waits.read.min(waits::EVENTS.read);
@@ -212,7 +214,8 @@ impl Store {
             places: Places::new(),
             maps: (settings.maps == Maps::Kept).then(Atlas::default),
             // A check-in at an open door is never refused for a bill.
-            quotas: matches!(writes, Writes::Arrivals | Writes::Events).then(Quotas::default),
+            quotas: matches!(writes, Writes::Arrivals | Writes::Events | Writes::EventsElsewhere)
+                .then(Quotas::default),
             check_ins: (writes == Writes::CheckIns)
                 .then(|| Writer::start(&runtime, &target, SessionCheckIn { clock }, session_limits)),
             arrivals: (writes == Writes::Arrivals)

@@ -10,6 +10,7 @@
 //! - [`Wire`] is a line between two of them, to be slowed, stalled and cut after so many bytes.
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
 //! - [`forgeries`] is every way to change one thing about a signed request.
+//! - [`Nats`] is a real `nats-server` of the test's own.
 //! - [`PostgRest`] is a strict stand-in for Supabase's REST interface, over a test's database.
 //!
 //! It may panic: a test that cannot have its database has failed.
@@ -27,6 +28,7 @@ mod effort;
 mod evening;
 mod fake_clock;
 mod forgery;
+mod nats;
 mod postgrest;
 mod server;
 mod template;
@@ -42,6 +44,7 @@ pub use effort::Effort;
 pub use evening::Evening;
 pub use fake_clock::FakeClock;
 pub use forgery::{Forgery, Refused, forgeries};
+pub use nats::Nats;
 pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
 pub use server::{

@@ -4,8 +4,8 @@ use std::{num::NonZeroU32, time::Duration};
 
 use seatpilot_http::RatePolicy;
 use seatpilot_runtime::{
-    AdminAccess, AtRest, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults, StoreConfig,
-    hmac_tenant_secret, variable,
+    AdminAccess, AtRest, BusConfig, Environment, HmacTenantSecret, ServiceConfig, ServiceDefaults,
+    StoreConfig, hmac_tenant_secret, variable,
 };
 
 /// What a telemetry-ingest is made of.
@@ -15,6 +15,8 @@ pub struct Config {
     pub service: ServiceConfig,
     /// Where the events go.
     pub store: StoreConfig,
+    /// The bus between those who verify and those who write, where there is one.
+    pub bus: Option<BusConfig>,
     /// The bootstrap key of a single-tenant box.
     pub bootstrap: Option<HmacTenantSecret>,
     /// What opens the keys of the database.
@@ -33,10 +35,13 @@ impl Config {
     pub fn read(env: &mut Environment) -> Self {
         let service = ServiceConfig::read(env, Self::DEFAULTS);
         let bootstrap = hmac_tenant_secret(env, service.deployment);
+        let at_rest = AtRest::read(env, service.deployment);
+        let store = StoreConfig::read(env, service.deployment, bootstrap.as_ref());
         Self {
             admin: AdminAccess::read(env, service.deployment),
-            at_rest: AtRest::read(env, service.deployment),
-            store: StoreConfig::read(env, service.deployment, bootstrap.as_ref()),
+            bus: BusConfig::read(env, &store, &at_rest),
+            at_rest,
+            store,
             bootstrap,
             service,
             rate: rate(env),

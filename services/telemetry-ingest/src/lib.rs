@@ -19,9 +19,12 @@ mod receipts;
 mod session_keys;
 mod state;
 mod stores;
+mod way;
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Instant};
 
+use futures_util::future::{Either, select};
+use seatpilot_bus::Writing;
 use seatpilot_http::{
     Routes, ServeOptions, Server, Success,
     admin::{AdminGuard, AdminGuardSettings, Database},
@@ -34,7 +37,10 @@ pub use config::Config;
 pub use openapi::document as openapi_document;
 pub use receipts::{ItemReceipt, Receipts};
 
-use crate::state::State;
+use crate::{
+    state::State,
+    way::{OnBus, WRITTEN_WITHIN},
+};
 
 /// The process: configuration, then a server until it is asked to end.
 ///
@@ -48,11 +54,50 @@ pub async fn run(process: Process) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A telemetry-ingest that listens and waits to be run.
+#[derive(Debug)]
+pub struct Ingest {
+    server: Server,
+    shutdown: Shutdown,
+    /// What takes requests off the bus, where it does.
+    writing: Option<Writing>,
+}
+
+impl Ingest {
+    /// As [`Server::url`].
+    pub fn url(&self) -> String {
+        self.server.url()
+    }
+
+    /// As [`Server::run`]. What comes over the bus is written until the last request of its own was answered, for that
+    /// may be among it.
+    ///
+    /// # Errors
+    /// As [`Server::run`].
+    pub async fn run(self) -> Result<(), Failure> {
+        let Self { server, shutdown, writing } = self;
+        let asked = pin!(async {
+            shutdown.begun().await;
+            Instant::now()
+        });
+        match select(pin!(server.run()), asked).await {
+            Either::Left((ended, _)) => ended,
+            Either::Right((asked_at, serving)) => {
+                let ended = serving.await;
+                if let Some(writing) = writing {
+                    writing.end(WRITTEN_WITHIN.saturating_sub(asked_at.elapsed())).await;
+                }
+                ended
+            }
+        }
+    }
+}
+
 /// A server that listens and waits to be run.
 ///
 /// # Errors
 /// A database URL or key that cannot be used, an address that cannot be listened on.
-pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
+pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Ingest, Failure> {
     let (store, readiness) = stores::open(&config, &clock)?;
     bind_to(store, readiness, config, clock, shutdown)
 }
@@ -67,14 +112,18 @@ pub fn bind_to(
     config: Config,
     clock: Clock,
     shutdown: Shutdown,
-) -> Result<Server, Failure> {
+) -> Result<Ingest, Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     store.observe(&metrics);
+    let OnBus { way, writing, readiness } = match &config.bus {
+        None => OnBus::none(readiness),
+        Some(bus) => OnBus::open(bus, &config.service.service_name, &store, readiness, metrics.bus())?,
+    };
     let options = ServeOptions {
         config: config.service.clone(),
         version: env!("CARGO_PKG_VERSION"),
         clock: clock.clone(),
-        shutdown,
+        shutdown: shutdown.clone(),
         readiness,
         metrics: Arc::clone(&metrics),
         openapi: openapi::document(),
@@ -88,8 +137,8 @@ pub fn bind_to(
     .map_err(|fault| ConfigFaults::of(&variable::SUPABASE_JWKS_URL, fault.to_string()))?
     .with_login_page(admin::form_for);
     let desk = Arc::new(admin::Desk::new(Arc::new(guard), store.database().cloned()));
-    let state = Arc::new(State::new(config, store, metrics, clock));
-    Ok(Server::bind(options, move |routes: &mut Routes| {
+    let state = Arc::new(State::new(config, store, way, metrics, clock));
+    let server = Server::bind(options, move |routes: &mut Routes| {
         routes
             .state(Arc::clone(&state))
             .post("/v1/events", Success::Accepted, events::post_events)
@@ -97,5 +146,6 @@ pub fn bind_to(
             // Never of another origin: who may mint holds a secret that no page has.
             .post("/v1/keys/session", Success::Created, session_keys::post_session_key);
         admin::routes(routes, &desk);
-    })?)
+    })?;
+    Ok(Ingest { server, shutdown, writing })
 }

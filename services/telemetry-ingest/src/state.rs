@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use seatpilot_domain_model::{CountedOnly, Receipt, TenantId};
+use seatpilot_domain_model::{CountedOnly, Receipt, Submission, SubmitAnswer, TenantId};
 use seatpilot_http::{Problem, RateLimiter, RatePolicy};
 use seatpilot_metrics_api::{IngestMetrics, Metrics, TENANTS_MAX};
 use seatpilot_runtime::Clock;
@@ -17,7 +17,11 @@ use seatpilot_store::{
 };
 use uuid::Uuid;
 
-use crate::{config::Config, load::Load};
+use crate::{
+    config::Config,
+    load::Load,
+    way::{SubmitFault, Way},
+};
 
 /// What one session may send, whichever of its keys it signs with: one page has not more to say, and whoever stole its key
 /// must not use up what its parent's rate leaves to all the others.
@@ -39,6 +43,7 @@ const MINT_RATE: RatePolicy = RatePolicy {
 pub(crate) struct State {
     pub(crate) clock: Clock,
     pub(crate) store: EventStore,
+    way: Way,
     pub(crate) keys: Keys,
     rates: RateLimiter<String>,
     session_rates: RateLimiter<(String, Uuid)>,
@@ -51,7 +56,13 @@ pub(crate) struct State {
 }
 
 impl State {
-    pub(crate) fn new(config: Config, store: EventStore, metrics: Arc<Metrics>, clock: Clock) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        store: EventStore,
+        way: Way,
+        metrics: Arc<Metrics>,
+        clock: Clock,
+    ) -> Self {
         Self {
             keys: Keys::new(store.clone(), config.bootstrap, &config.at_rest, metrics.keys()),
             rates: RateLimiter::new(config.rate, clock.clone()),
@@ -62,8 +73,17 @@ impl State {
             met: RwLock::default(),
             clock,
             store,
+            way,
             metrics,
         }
+    }
+
+    /// Stores a verified request, here or where the bus brings it; answered after its commit.
+    ///
+    /// # Errors
+    /// [`SubmitFault`].
+    pub(crate) async fn submit(&self, submission: Submission) -> Result<SubmitAnswer, SubmitFault> {
+        self.way.submit(&self.store, submission).await
     }
 
     /// Counts what became of items: the one place where outcomes become numbers.

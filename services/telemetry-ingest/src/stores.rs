@@ -1,6 +1,6 @@
 //! Where the events go: the store that the configuration names, opened.
 
-use seatpilot_runtime::{Clock, ConfigFaults, Readiness, StoreConfig, StoreKind, variable};
+use seatpilot_runtime::{BusRole, Clock, ConfigFaults, Readiness, StoreConfig, StoreKind, variable};
 use seatpilot_store::{
     EventStore, MEMORY_BYTES_MAX, Maps, MemoryStore, RestSettings, RestSettingsFault, RestStore, Store,
     StoreSettings, Writes,
@@ -11,6 +11,14 @@ use crate::config::Config;
 /// Connections of the reading pool: keys and tenants, all of them cached.
 const POOL_SIZE: usize = 4;
 
+/// Who only hands in to a bus has no connections that write.
+fn writes(config: &Config) -> Writes {
+    match config.bus.as_ref().map(|bus| bus.role) {
+        Some(BusRole::Verify) => Writes::EventsElsewhere,
+        Some(BusRole::Both | BusRole::Write) | None => Writes::Events,
+    }
+}
+
 /// Opens the store, and tells how the process is to know of its state.
 pub(crate) fn open(config: &Config, clock: &Clock) -> Result<(EventStore, Readiness), ConfigFaults> {
     match &config.store {
@@ -19,7 +27,7 @@ pub(crate) fn open(config: &Config, clock: &Clock) -> Result<(EventStore, Readin
             let store = Store::open(StoreSettings {
                 url: database.url.clone(),
                 application_name: config.service.service_name.clone(),
-                writes: Writes::Events,
+                writes: writes(config),
                 maps: Maps::NotKept,
                 pool_size: POOL_SIZE,
                 deployment: config.service.deployment,

@@ -14,9 +14,10 @@ use seatpilot_domain_model::{KeyScope, TenantId};
 use seatpilot_runtime::{Clock, Environment, Readiness, SecretBytes, SecretString, Shutdown, StoreKind};
 use seatpilot_signing::{Key, sign_sp1};
 use seatpilot_store::{EventStore, MEMORY_BYTES_MAX, MemoryStore, admin::Admin};
-use seatpilot_telemetry_ingest::{Config, bind, bind_to};
-use seatpilot_testkit::{PostgRest, TestDb};
+use seatpilot_telemetry_ingest::{Config, Ingest, bind, bind_to};
+use seatpilot_testkit::{Nats, PostgRest, TestDb};
 use serde_json::{Value, json};
+use tempfile::NamedTempFile;
 use uuid::Uuid;
 
 /// The path of everything here.
@@ -34,18 +35,20 @@ pub(crate) const SECRET: [u8; 32] = {
     bytes
 };
 
-/// Which of the three stores.
+/// Which of the three stores, or the bus before the first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// Postgres, by its own protocol.
     Postgres,
     /// The same, through the stand-in for Supabase's REST interface.
     Rest,
+    /// Postgres, by an instance that writes what another one verified and handed over NATS.
+    Bus,
     /// The process' memory.
     Memory,
 }
 
-/// Runs a test on each of the three stores: it is a function that takes a [`Kind`].
+/// Runs a test on each of the three stores and over the bus: it is a function that takes a [`Kind`].
 macro_rules! on_every_store {
     ($($name:ident),+ $(,)?) => {
         $(mod $name {
@@ -59,6 +62,13 @@ macro_rules! on_every_store {
             #[tokio::test]
             async fn on_rest() {
                 super::$name(Kind::Rest).await;
+            }
+
+            #[tokio::test]
+            async fn over_the_bus() {
+                if seatpilot_testkit::Nats::is_here() {
+                    super::$name(Kind::Bus).await;
+                }
             }
 
             #[tokio::test]
@@ -84,7 +94,49 @@ pub(crate) struct Service {
 pub(crate) enum Behind {
     Postgres,
     Rest(PostgRest),
+    Bus(Box<BusBehind>),
     Memory(MemoryStore),
+}
+
+/// The bus, and the instance that writes what comes over it.
+pub(crate) struct BusBehind {
+    pub(crate) nats: Nats,
+    at_rest: NamedTempFile,
+    writer: Shutdown,
+}
+
+impl BusBehind {
+    /// Before a database, with a writer at work.
+    pub(crate) async fn before(db: &TestDb) -> Self {
+        let nats = Nats::start().await.unwrap();
+        // Only its owner reads it: made so.
+        let at_rest = NamedTempFile::new().unwrap();
+        std::fs::write(at_rest.path(), STANDARD.encode([7; 32])).unwrap();
+        let mut bus = Self { nats, at_rest, writer: Shutdown::manual() };
+        let (_, writer) = run(&bus.variables(db, "write"), |config, shutdown| {
+            bind(config, Clock::system(), shutdown).unwrap()
+        })
+        .await;
+        bus.writer = writer;
+        bus
+    }
+
+    /// What an instance in that role is told.
+    pub(crate) fn variables(&self, db: &TestDb, role: &str) -> Vec<(&'static str, String)> {
+        vec![
+            ("DATABASE_URL", db.url_as("seatpilot_ingest")),
+            ("SEATPILOT_SECRETS_KEY_FILE", self.at_rest.path().to_str().unwrap().to_owned()),
+            ("INGEST_BUS", "nats".to_owned()),
+            ("INGEST_BUS_ROLE", role.to_owned()),
+            ("NATS_URL", self.nats.url()),
+        ]
+    }
+}
+
+impl Drop for BusBehind {
+    fn drop(&mut self) {
+        self.writer.begin();
+    }
 }
 
 /// The database. Memory has none, and no test that asks for one is a test of memory.
@@ -203,6 +255,11 @@ impl Service {
                 let db = TestDb::new().await;
                 let rest = PostgRest::before(&db).await;
                 (Some(db), Behind::Rest(rest))
+            }
+            Kind::Bus => {
+                let db = TestDb::new().await;
+                let bus = BusBehind::before(&db).await;
+                (Some(db), Behind::Bus(Box::new(bus)))
             }
             Kind::Memory => {
                 let memory = MemoryStore::new(Some(tenant), MEMORY_BYTES_MAX, clock.clone());
@@ -409,25 +466,35 @@ pub(crate) fn bootstrap() -> String {
 }
 
 async fn serve(db: &Db, store: &Behind, clock: Clock, variables: &[(&str, &str)]) -> (String, Shutdown) {
-    let own = match store {
+    let mut all = match store {
         Behind::Postgres => vec![("DATABASE_URL", db.url_as("seatpilot_ingest"))],
         Behind::Rest(rest) => {
             vec![("SUPABASE_URL", rest.url()), ("SUPABASE_SERVICE_ROLE_KEY", rest.secret_key().to_owned())]
         }
+        Behind::Bus(bus) => bus.variables(db, "verify"),
         Behind::Memory(_) => vec![("STORE", "memory".to_owned()), ("HMAC_TENANT_SECRET", bootstrap())],
     };
-    let all = own.iter().map(|(name, value)| (*name, &**value));
-    let all = all.chain([("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")]).chain(variables.iter().copied());
-    let config = Environment::of(all).read(Config::read).unwrap();
-    let shutdown = Shutdown::manual();
-    let server = match store {
-        Behind::Postgres | Behind::Rest(_) => bind(config, clock, shutdown.clone()),
+    all.extend(variables.iter().map(|(name, value)| (*name, (*value).to_owned())));
+    run(&all, |config, shutdown| match store {
+        Behind::Postgres | Behind::Rest(_) | Behind::Bus(_) => bind(config, clock, shutdown).unwrap(),
         Behind::Memory(memory) => {
             let readiness = Readiness::without_database(StoreKind::Memory);
-            bind_to(EventStore::Memory(memory.clone()), readiness, config, clock, shutdown.clone())
+            bind_to(EventStore::Memory(memory.clone()), readiness, config, clock, shutdown).unwrap()
         }
-    };
-    let server = server.unwrap();
+    })
+    .await
+}
+
+/// Runs an instance until its shutdown begins, and waits until it is ready.
+async fn run(
+    variables: &[(&str, String)],
+    bind: impl FnOnce(Config, Shutdown) -> Ingest,
+) -> (String, Shutdown) {
+    let all = variables.iter().map(|(name, value)| (*name, &**value));
+    let all = [("PORT", "0"), ("SEATPILOT_DRAIN_MS", "0")].into_iter().chain(all);
+    let config = Environment::of(all).read(Config::read).unwrap();
+    let shutdown = Shutdown::manual();
+    let server = bind(config, shutdown.clone());
     let url = server.url();
     tokio::spawn(server.run());
     let began = Instant::now();

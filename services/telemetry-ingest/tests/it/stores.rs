@@ -24,7 +24,7 @@ use crate::{
 fn rest(service: &Service) -> &PostgRest {
     match &service.store {
         Behind::Rest(rest) => rest,
-        Behind::Postgres | Behind::Memory(_) => panic!("not over REST"),
+        Behind::Postgres | Behind::Bus(_) | Behind::Memory(_) => panic!("not over REST"),
     }
 }
 
