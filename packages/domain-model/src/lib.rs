@@ -31,9 +31,9 @@ pub use dead_letter::{
     DISCARD_REASON_MAX, DiscardOutcome, LetterState, REDRIVE_ATTEMPTS_MAX, RedriveOutcome, Skipped,
 };
 pub use event::{
-    Batch, Bounds, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA, EVENT_BYTES_MAX,
-    EVENT_TYPES, EVENTS_PER_REQUEST_MAX, Event, Item, Nonce, Receipt, Rejection, Shape, Submission,
-    SubmitAnswer, event_schema, parse_event, parse_items,
+    Batch, Bounds, DEAD_LETTER_BYTES_MAX, DEAD_LETTER_DETAIL_MAX, DeadLetter, ENVELOPE_SCHEMA,
+    EVENT_BYTES_MAX, EVENT_TYPES, EVENTS_PER_REQUEST_MAX, Event, Item, Nonce, Receipt, Rejection, Shape,
+    Submission, SubmitAnswer, event_schema, parse_event, parse_items,
 };
 pub use fault::{Fault, FaultCode, FieldError};
 pub use id::{

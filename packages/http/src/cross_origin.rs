@@ -15,8 +15,7 @@ use seatpilot_domain_model::WebOrigin;
 use crate::{answer::Answer, credential::only_origin};
 
 /// What a page may read of an answer besides its body and the headers that it always may.
-const EXPOSED: &str =
-    "date, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotent-replayed";
+const EXPOSED: &str = "date, retry-after, ratelimit, ratelimit-policy, x-request-id, idempotent-replayed";
 /// How long a browser may remember a preflight, in seconds: as long as we may still be wrong after changing our mind.
 const MAX_AGE_SECONDS: &str = "600";
 /// A preflight goes before a `POST`, which is all that pages do.

@@ -107,9 +107,8 @@ impl Routes {
         let allow = HeaderValue::from_static("POST, OPTIONS");
         // Names of headers are letters and dashes.
         let Ok(list) = HeaderValue::try_from(list) else { return self };
-        let answer = move |request: HttpRequest| {
-            std::future::ready(cross_origin::preflight(&request, &list, &allow))
-        };
+        let answer =
+            move |request: HttpRequest| std::future::ready(cross_origin::preflight(&request, &list, &allow));
         self.cross_origin.push(template);
         let route = web::method(Method::OPTIONS).to(Guarded(answer));
         self.add(Method::OPTIONS, template, Success::NoContent, route, Access::Open)

@@ -1,5 +1,6 @@
 // One body to the server and its answer: signed, sent again while that can help, and the clock set right once.
 import { Budget, pause, retryAfter, retryable, TRIES_MAX } from "./retry.js";
+import { fitForHere, sessionKey } from "./session-key.js";
 import { nonce, Signer, type SignedHeaders, type SigningKey } from "./signature.js";
 
 /** What became of a body. */
@@ -49,22 +50,37 @@ const ANSWER_MS = 10_000;
 const FRESH_SECONDS = 240;
 /** A clock that is off by less is not why a signature was refused. */
 const SKEW_MS = 60_000;
-/** A key that ends within so long is asked for anew. */
+/** A key that ends within so long, or within a tenth of its life, is asked for anew. */
 const KEY_REST_MS = 30_000;
+
+/** The key; or what fetches one; or where on the page's own server one is fetched. */
+export type KeySource = SigningKey | (() => SigningKey | Promise<SigningKey>) | string;
+
+interface Signed {
+  headers: SignedHeaders;
+  ts: number;
+  /** When its key ends: then the same bytes are good no more. */
+  until: number;
+}
 
 /** Sends bodies to one address with one key after the other. */
 export class Delivery {
   private readonly budget: Budget;
+  private readonly fetched: (() => SigningKey | Promise<SigningKey>) | undefined;
   private signer: Signer | undefined;
+  private renewAt = Infinity;
+  private renewing: Promise<Signer> | undefined;
   private offsetMs = 0;
   private corrected = false;
 
   constructor(
     private readonly url: string,
-    private readonly key: SigningKey | (() => SigningKey | Promise<SigningKey>),
+    private readonly key: KeySource,
     private readonly world: Surroundings,
   ) {
     this.budget = new Budget(world.now());
+    if (typeof key === "function") this.fetched = key;
+    if (typeof key === "string") this.fetched = sessionKey(key, world.fetch);
   }
 
   /** The server's time as far as it is known, in milliseconds since 1970. */
@@ -73,21 +89,36 @@ export class Delivery {
   }
 
   private async signing(): Promise<Signer> {
-    if (!this.signer || this.signer.expiresAt - KEY_REST_MS < this.now()) {
-      this.signer = await Signer.of(typeof this.key === "function" ? await this.key() : this.key);
-    }
-    return this.signer;
+    const known = this.signer;
+    if (known && this.now() < this.renewAt) return known;
+    // Whoever needs a key meanwhile waits for the same one.
+    this.renewing ??= this.renew().finally(() => (this.renewing = undefined));
+    // A key that is not over yet is better than none.
+    return known && this.now() < known.expiresAt ? this.renewing.catch(() => known) : this.renewing;
   }
 
-  /** The key was refused: the next one is asked for. */
-  forgetKey(): void {
-    if (typeof this.key === "function") this.signer = undefined;
+  private async renew(): Promise<Signer> {
+    const key = this.fetched ? await this.fetched() : (this.key as SigningKey);
+    fitForHere(key);
+    const off = (key.servedAt ?? NaN) - this.now();
+    if (!this.corrected && Math.abs(off) > SKEW_MS) this.offsetMs += off;
+    const signer = await Signer.of(key);
+    const life = signer.expiresAt - this.now();
+    this.renewAt = this.fetched ? signer.expiresAt - Math.min(KEY_REST_MS, life / 10) : Infinity;
+    return (this.signer = signer);
   }
 
-  private async signed(body: Uint8Array): Promise<{ headers: SignedHeaders; ts: number }> {
+  /** The key was refused: the next one is asked for. Whether there may be one. */
+  forgetKey(): boolean {
+    if (this.fetched) this.signer = undefined;
+    return this.fetched !== undefined;
+  }
+
+  private async signed(body: Uint8Array): Promise<Signed> {
     const signer = await this.signing();
     const ts = Math.floor(this.now() / 1000);
-    return { ts, headers: await signer.sign({ method: "POST", path: PATH, body, ts, nonce: nonce() }) };
+    const headers = await signer.sign({ method: "POST", path: PATH, body, ts, nonce: nonce() });
+    return { ts, headers, until: signer.expiresAt };
   }
 
   private post(body: Uint8Array, headers: SignedHeaders, keepalive: boolean): Promise<Response> {
@@ -114,18 +145,28 @@ export class Delivery {
 
   /** Sends it until there is an answer that lasts, the tries are used up, or `stop` says so. */
   async deliver(body: Uint8Array, stop: AbortSignal): Promise<Delivered> {
-    let sent: { headers: SignedHeaders; ts: number } | undefined;
+    let sent: Signed | undefined;
     let last: number | undefined;
+    let anew = false;
     this.budget.sent();
     for (let attempt = 1; ; attempt++) {
       let wait = 0;
       try {
         // The same bytes while they are fresh, so that what is stored already is answered and not stored again; then
         // signed anew, with the same ids in them.
-        if (!sent || Math.abs(this.now() / 1000 - sent.ts) > FRESH_SECONDS) sent = await this.signed(body);
+        if (!sent || Math.abs(this.now() / 1000 - sent.ts) > FRESH_SECONDS || this.now() >= sent.until) {
+          sent = undefined;
+          sent = await this.signed(body);
+        }
         const response = await this.post(body, sent.headers, false);
         last = response.status;
         if (response.status === 401 && this.setClock(response)) {
+          sent = undefined;
+          continue;
+        }
+        if (response.status === 401 && !anew && this.forgetKey()) {
+          // It ended on the way, or with the key that it came of: at once with another.
+          anew = true;
           sent = undefined;
           continue;
         }

@@ -1,6 +1,9 @@
 /** Sends SeatPilot telemetry from browsers and Node. Begin at `Sender`. */
 export { Sender, OutboxFullError } from "./sender.js";
 export type { Outcome, SenderOptions, Sent, Trouble, WhenFull } from "./sender.js";
+export { mintSessionKey, sessionKey } from "./session-key.js";
+export type { MintedKey, SessionKeyWish } from "./session-key.js";
+export type { KeySource } from "./delivery.js";
 export { Signer, nonce } from "./signature.js";
 export type { SignedHeaders, SigningKey, Unsigned } from "./signature.js";
 export { MemoryOutbox } from "./outbox.js";

@@ -1,8 +1,7 @@
 // What callers hold: events go in, outcomes come out.
-import { Delivery, surroundings, type Delivered, type Surroundings } from "./delivery.js";
+import { Delivery, surroundings, type Delivered, type KeySource, type Surroundings } from "./delivery.js";
 import { EVENT_BYTES_MAX, made, type NewEvent } from "./event.js";
 import { MemoryOutbox, type Entry, type Outbox } from "./outbox.js";
-import type { SigningKey } from "./signature.js";
 
 /** What became of one event. */
 export interface Outcome {
@@ -31,8 +30,11 @@ export type WhenFull = "refuse" | "drop-oldest" | "wait";
 export interface SenderOptions {
   /** Where telemetry-ingest is, as `https://ingest.example`; no path. */
   url: string;
-  /** The key, or what fetches one: asked again when it ends or is refused. */
-  key: SigningKey | (() => SigningKey | Promise<SigningKey>);
+  /**
+   * The key; or what fetches one; or the address on the page's own server that answers one ({@link sessionKey}). It is fetched
+   * again before it ends, and when it is refused. A page signs with session keys only.
+   */
+  key: KeySource;
   /** Where events wait; in memory if not given. */
   outbox?: Outbox;
   /** Default `refuse`: `send` throws an `OutboxFullError`. */

@@ -7,8 +7,10 @@ export interface SigningKey {
   keyId: string;
   /** The secret's bytes, or as base64, in which it is handed out. */
   secret: Uint8Array | string;
-  /** When it ends, in milliseconds since 1970; the key is asked for anew a little before. */
+  /** When it ends, by the server's clock, in milliseconds since 1970; the key is asked for anew a little before. */
   expiresAt?: number;
+  /** The server's time when it made the key: a page whose clock is off goes by it. */
+  servedAt?: number;
 }
 
 /** The headers of one signed request. */

@@ -2,11 +2,13 @@
 // breaks. Prints what happened as JSON, the ids of all events among it, for whoever looks into the database.
 //
 // Environment: MODULES (where playwright-core is), CHROMIUM, SDK_DIST, INGEST_URL, KEY_ID, SECRET (base64).
+import { randomUUID } from "node:crypto";
 import { readFile } from "node:fs/promises";
 import { createServer, request as ask } from "node:http";
-import { tool } from "./sdk.mjs";
+import { sdk, tool } from "./sdk.mjs";
 
 const { chromium } = (await tool("playwright-core")).default;
+const { mintSessionKey } = await sdk();
 const { SDK_DIST, INGEST_URL, KEY_ID, SECRET, CHROMIUM } = process.env;
 
 // The page's own host passes events on, as a host does that wants no other origin in its pages.
@@ -20,7 +22,7 @@ const server = createServer(async (request, response) => {
     if (!up) return request.socket.destroy();
     seen.requests++;
     for (const { id } of JSON.parse(body)) seen.ids[id] = (seen.ids[id] ?? 0) + 1;
-    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => /^(x-(key|ts|nonce|sig)|content-type)$/.test(name)));
+    const headers = Object.fromEntries(Object.entries(request.headers).filter(([name]) => /^(x-(key|ts|nonce|sig)|content-type|origin)$/.test(name)));
     const onward = ask(INGEST_URL + request.url, { method: "POST", headers: { ...headers, "content-length": body.length } }, async (answer) => {
       seen.statuses[answer.statusCode] = (seen.statuses[answer.statusCode] ?? 0) + 1;
       response.writeHead(answer.statusCode, answer.headers);
@@ -28,6 +30,11 @@ const server = createServer(async (request, response) => {
     });
     onward.on("error", () => response.destroy());
     return onward.end(body);
+  }
+  if (request.url === "/key") {
+    const wish = { url: INGEST_URL, key: { keyId: KEY_ID, secret: SECRET }, origin: home, sessionId: randomUUID() };
+    response.writeHead(200, { "content-type": "application/json", "cache-control": "no-store" });
+    return response.end(JSON.stringify(await mintSessionKey(wish)));
   }
   const file = request.url.match(/^\/sdk\/([a-z-]+\.js)$/)?.[1];
   if (file) {
@@ -49,15 +56,15 @@ async function tab(lingerMs) {
   const page = await context.newPage();
   page.on("pageerror", (error) => errors.push(String(error)));
   await page.goto(`${home}/`);
-  await page.evaluate(async ({ keyId, secret, lingerMs }) => {
+  await page.evaluate(async ({ lingerMs }) => {
     const { Sender, IndexedDbOutbox } = await import("/sdk/index.js");
     globalThis.told = [];
     globalThis.sender = new Sender({
-      url: location.origin, key: { keyId, secret }, outbox: new IndexedDbOutbox(), lingerMs, batchEvents: 25,
+      url: location.origin, key: "/key", outbox: new IndexedDbOutbox(), lingerMs, batchEvents: 25,
       onOutcome: (outcome) => globalThis.told.push(outcome),
     });
     globalThis.sender.sendWhenHidden();
-  }, { keyId: KEY_ID, secret: SECRET, lingerMs });
+  }, { lingerMs });
   return page;
 }
 const send = (page, count) => page.evaluate(async (count) => {

@@ -39,6 +39,8 @@
 //! types, the server checks the rest, and a rejected outcome has the reason. It writes no log and reads no environment: what
 //! goes wrong is told to [`Builder::on_trouble`].
 //!
+//! Pages sign by keys that their server mints for them: [`SessionKeys`].
+//!
 //! Without async: [`blocking`].
 
 mod delivery;
@@ -52,6 +54,7 @@ mod outbox;
 mod outcome;
 mod retry;
 mod sender;
+mod session_key;
 mod worker;
 
 pub mod blocking;
@@ -62,4 +65,5 @@ pub use outbox::{Outbox, OutboxError};
 pub use outcome::{Outcome, Sent, Status};
 pub use retry::Pace;
 pub use sender::{BadOption, Builder, SendError, Sender, WhenFull};
+pub use session_key::{MintError, SessionKey, SessionKeyWish, SessionKeys};
 pub use worker::{Trouble, TroubleKind};

@@ -136,12 +136,14 @@ pub(crate) async fn post_session_key(
     }
     let stored = &signer.stored().key_id;
     let Some(id) = SessionKeyId::new(stored, expires_at, wish.session_id.into_bytes(), scopes) else {
-        let detail = format!("A key whose id has over {SESSION_PARENT_MAX} characters mints no session keys.");
+        let detail =
+            format!("A key whose id has over {SESSION_PARENT_MAX} characters mints no session keys.");
         return Err(forbidden(detail));
     };
     let secret = state.keys.session_secret(&id, &wish.origin, now).await.map_err(Fault::from)?;
     // It was revoked a moment ago.
-    let secret = secret.ok_or_else(|| unauthorized(&state, Some(signer.tenant()), CountedOnly::RevokedKey))?;
+    let secret =
+        secret.ok_or_else(|| unauthorized(&state, Some(signer.tenant()), CountedOnly::RevokedKey))?;
     let key = SessionKey {
         key_id: id.to_string(),
         secret: STANDARD.encode(secret.expose_secret()),

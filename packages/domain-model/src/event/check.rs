@@ -44,11 +44,7 @@ impl<'a> From<&'a TenantId> for Bounds<'a> {
 /// # Errors
 /// `schema_violation` for an array of none, or of more than [`EVENTS_PER_REQUEST_MAX`]: such a request has no
 /// items and leaves no trace.
-pub fn parse_items<'b>(
-    body: &[u8],
-    bounds: impl Into<Bounds<'b>>,
-    now: Timestamp,
-) -> Result<Batch, Fault> {
+pub fn parse_items<'b>(body: &[u8], bounds: impl Into<Bounds<'b>>, now: Timestamp) -> Result<Batch, Fault> {
     let bounds = bounds.into();
     let (shape, items) = match scan(body, EVENTS_PER_REQUEST_MAX) {
         Err(flaw) => (Shape::Single, vec![refused(body, flaw)]),

@@ -72,7 +72,10 @@ fn a_session_key_verifies_of_its_parent_and_its_origin_and_of_nothing_else() {
     ] {
         assert!(!takes(&ring, id.as_str(), &secret), "{why}");
     }
-    assert!(!takes(&parent.session(&id, ORIGIN), id.as_str(), &[1; 32]), "the parent's secret is not its own");
+    assert!(
+        !takes(&parent.session(&id, ORIGIN), id.as_str(), &[1; 32]),
+        "the parent's secret is not its own"
+    );
     assert!(KeyRing::dummy().session_secret(&id, ORIGIN).is_none());
 }
 

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use base64::{Engine, engine::general_purpose::STANDARD};
-use seatpilot_sdk_server::{Event, Sender, SigningKey, Status, event_data::DeviceHeartbeat};
+use seatpilot_sdk_server::{
+    Event, MintError, Sender, SessionKeyWish, SessionKeys, SigningKey, Status, event_data::DeviceHeartbeat,
+};
 use tokio::process::Command;
 use uuid::Uuid;
 
@@ -67,4 +69,32 @@ async fn the_sdk_for_rust_hands_back_what_became_of_each_event() {
     sender.send(heartbeat()).await.unwrap();
     sender.flush().await;
     assert_eq!(sender.waiting().await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn the_sdk_for_rust_mints_a_pages_key_and_says_why_there_is_none() {
+    let service = Service::start().await;
+    let keys = SessionKeys::new(&service.url, SigningKey::new(KEY_ID, &SECRET).unwrap()).unwrap();
+    let wish = SessionKeyWish::new("https://tickets.example", Uuid::now_v7());
+    let key = keys.mint(&wish.clone().expires_in(Duration::from_secs(60))).await.unwrap();
+    assert_eq!((key.expires_in_seconds, &*key.origin), (60, "https://tickets.example"));
+    assert_eq!(STANDARD.decode(&key.secret).unwrap().len(), 32);
+    assert!(!format!("{key:?}").contains(&key.secret));
+    for (wish, status, said) in [
+        (wish.clone().expires_in(Duration::from_secs(901)), 422, "/expires_in_seconds: must be 1 to 900"),
+        (wish.clone().scopes(["arrive"]), 403, "may not grant arrive"),
+        (SessionKeyWish::new("http://tickets.example", Uuid::now_v7()), 422, "/origin: must be an origin"),
+    ] {
+        let Err(MintError::Refused { status: answered, detail, .. }) = keys.mint(&wish).await else {
+            panic!("{wish:?}")
+        };
+        assert_eq!(answered, status, "{detail}");
+        assert!(detail.contains(said), "{detail}");
+    }
+    let other = SessionKeys::new(&service.url, SigningKey::new(KEY_ID, &[7; 32]).unwrap()).unwrap();
+    assert!(matches!(other.mint(&wish).await, Err(MintError::Refused { status: 401, .. })));
+    assert!(matches!(
+        SessionKeys::new("https://ingest.example/v1", SigningKey::new(KEY_ID, &SECRET).unwrap()),
+        Err(MintError::Address)
+    ));
 }

@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use crate::{
     hostile::run,
-    sdk_js::Sdk,
+    sdk_js::{Sdk, in_chromium},
     sender_libraries::libraries,
     service::{KEY_ID, SECRET, Service},
 };
@@ -34,11 +34,26 @@ async fn snippet(mut command: Command, service: &Service) -> String {
     run(command, b"").await
 }
 
+/// What a page says whose host and whose script are the page's snippets; none where there is no Node or no browser.
+async fn page_in_chromium(server: &str, page: &str, service: &Service) -> Option<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("server.mjs"), server).unwrap();
+    std::fs::write(folder.path().join("page.html"), page).unwrap();
+    let folder = [("SNIPPETS", folder.path().to_str().unwrap())];
+    let said = in_chromium("test/chromium-page.mjs", service, &folder).await?;
+    assert_eq!(said["errors"], serde_json::json!([]));
+    Some(said["title"].as_str().unwrap().to_owned())
+}
+
 #[tokio::test]
 async fn every_snippet_of_the_page_for_senders_is_accepted() {
     let blocks = blocks(&page());
     let languages: Vec<&str> = blocks.keys().map(String::as_str).collect();
-    assert_eq!(languages, ["bash", "js", "json", "python", "rust"], "teach this test another language");
+    assert_eq!(
+        languages,
+        ["bash", "html", "javascript", "js", "json", "python", "rust"],
+        "teach this test another language"
+    );
     let service = Service::start().await;
     let mut accepted = 0;
 
@@ -63,6 +78,12 @@ async fn every_snippet_of_the_page_for_senders_is_accepted() {
             assert!(said.contains("status: 'accepted'"), "{code}\n{said}");
             accepted += 1;
         }
+    }
+    // The server's part and the page's, in a browser.
+    let (server, page) = (&blocks["javascript"][0], &blocks["html"][0]);
+    if let Some(title) = page_in_chromium(server, page, &service).await {
+        assert_eq!(title, "accepted", "{server}\n{page}");
+        accepted += 1;
     }
     if let Some(libraries) = libraries() {
         for code in &blocks["python"] {

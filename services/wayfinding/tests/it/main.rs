@@ -7,5 +7,6 @@ mod forged;
 mod openapi;
 mod quota;
 mod route;
+mod session_keys;
 mod sign;
 mod signed;
