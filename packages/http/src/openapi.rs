@@ -137,7 +137,11 @@ fn schemas() -> Value {
                 "status": { "type": "string", "enum": ["ready", "degraded"] },
                 "service": { "type": "string" },
                 "schema_version": { "type": ["string", "null"] },
-                "store": { "type": "string", "enum": ["postgres", "supabase", "memory", "none"] }
+                "store": { "type": "string", "enum": ["postgres", "supabase", "memory", "none"] },
+                "bus": {
+                    "type": "string", "enum": ["connected", "away"],
+                    "description": "Only where telemetry goes over a bus to its writers (`INGEST_BUS`)."
+                }
             }
         }
     })
