@@ -87,7 +87,7 @@ async fn other_paths_and_methods_are_problems() {
     }
     let reply = service.get(PATH).await;
     assert_eq!(reply.problem(), (405, "method_not_allowed".to_owned()));
-    assert_eq!(reply.header("allow"), Some("POST"));
+    assert_eq!(reply.header("allow"), Some("POST, OPTIONS"));
 }
 
 #[tokio::test]
