@@ -75,6 +75,7 @@ want_faketime "$root/target/tools"
 need_nginx "$root/target/tools"
 want_supply_chain "$root/target/tools"
 want_schemathesis "$root/target/tools"
+want_nats "$root/target/tools"
 logs=$root/target/guarantees
 mkdir -p "$logs"
 say "Building (target/guarantees/build.log)."
