@@ -128,6 +128,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/faketime.sh"
 # shellcheck source=scripts/lib/pgbench.sh
 . "$(dirname "${BASH_SOURCE[0]}")/pgbench.sh"
+# shellcheck source=scripts/lib/valgrind.sh
+. "$(dirname "${BASH_SOURCE[0]}")/valgrind.sh"
 # shellcheck source=scripts/lib/plots.sh
 . "$(dirname "${BASH_SOURCE[0]}")/plots.sh"
 # shellcheck source=scripts/lib/clients.sh

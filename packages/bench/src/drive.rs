@@ -13,7 +13,7 @@ use hdrhistogram::Histogram;
 use tokio::task::LocalSet;
 
 use crate::{
-    line::{Heard, Line},
+    line::{Heard, Line, write_request},
     machine::{Of, Watch},
 };
 
@@ -87,7 +87,8 @@ pub(crate) struct Driver {
 }
 
 impl Driver {
-    /// Opens so many connections to a service. `service` and `database` are the processes whose time counts.
+    /// Opens so many connections to a service, each of which asks once whether it is ready: who says nothing for two
+    /// seconds is shown out. `service` and `database` are the processes whose time counts.
     ///
     /// # Errors
     /// One could not be opened.
@@ -98,8 +99,12 @@ impl Driver {
         database: u32,
     ) -> anyhow::Result<Self> {
         let mut lines = Vec::with_capacity(connections);
+        let mut request = Vec::new();
+        write_request(&mut request, "GET", "/ready", &[], b"");
         for _ in 0..connections {
-            lines.push(Line::open(to).await?);
+            let mut line = Line::open(to).await?;
+            ensure!(line.ask(&request).await?.status == 200, "{to} is not ready");
+            lines.push(line);
         }
         Ok(Self { lines, service, database })
     }

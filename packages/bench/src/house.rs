@@ -34,7 +34,7 @@ pub(crate) struct House {
     /// Its evening: tenant `acme`, venue `hall`, event `gala`, a device and a key.
     pub(crate) evening: Evening,
     /// The server.
-    _cluster: Cluster,
+    cluster: Cluster,
     /// Where its programs are.
     pub(crate) binaries: Binaries,
     /// Of the postmaster.
@@ -74,7 +74,7 @@ impl House {
         let pid = std::fs::read_to_string(cluster.data_dir().join("postmaster.pid"))?;
         let database_pid = pid.lines().next().context("an empty postmaster.pid")?.trim().parse()?;
         let evening = Evening::on(TestDb::on(&cluster.url("")).await, 0).await;
-        Ok(Self { evening, _cluster: cluster, binaries, database_pid, folder })
+        Ok(Self { evening, cluster, binaries, database_pid, folder })
     }
 
     /// A folder for what a case leaves.
@@ -87,12 +87,17 @@ impl House {
         self.folder.path()
     }
 
+    /// Another evening, in a database of its own on the same server.
+    pub(crate) async fn another(&self) -> Evening {
+        Evening::on(TestDb::on(&self.cluster.url("")).await, 0).await
+    }
+
     /// Runs SQL as the owner, many statements at once.
     ///
     /// # Errors
     /// What the server says.
     pub(crate) async fn sql(&self, sql: &str) -> anyhow::Result<()> {
-        self.evening.db.owner().await.batch_execute(sql).await.with_context(|| format!("refused: {sql}"))
+        run_sql(&self.evening, sql).await
     }
 
     /// Guests `0..count` with tickets `ticket-N`, made in the database: a list of a million would take minutes.
@@ -100,16 +105,7 @@ impl House {
     /// # Errors
     /// What the server says.
     pub(crate) async fn guests(&self, count: u64) -> anyhow::Result<()> {
-        let Evening { tenant, event, section, .. } = &self.evening;
-        self.sql(&format!(
-            "set session_replication_role = replica;
-             insert into ops.tickets (tenant_id, event_id, ticket_hash, ticket_id, name, party_size, section)
-             select '{tenant}', '{event}', sha256(convert_to('ticket-' || n, 'UTF8')), gen_random_uuid(), 'Guest ' || n, 2,
-                 '{section}'
-             from generate_series(0, {count} - 1) n;
-             analyze ops.tickets; checkpoint"
-        ))
-        .await
+        make_guests(&self.evening, count).await
     }
 
     /// Starts a service as its role, with further variables.
@@ -122,11 +118,50 @@ impl House {
         role: &str,
         envs: &[(&str, &str)],
     ) -> anyhow::Result<Service> {
-        let url = self.evening.db.url_as(role);
+        self.service_on(&self.evening, name, role, envs).await
+    }
+
+    /// The same on another evening.
+    ///
+    /// # Errors
+    /// As [`House::service`].
+    pub(crate) async fn service_on(
+        &self,
+        evening: &Evening,
+        name: &'static str,
+        role: &str,
+        envs: &[(&str, &str)],
+    ) -> anyhow::Result<Service> {
+        let url = evening.db.url_as(role);
         let mut all = vec![("DATABASE_URL", url.as_str())];
         all.extend_from_slice(envs);
         Service::start(name, self.folder.path(), &all).await
     }
+}
+
+/// Runs SQL as the owner of an evening's database, many statements at once.
+///
+/// # Errors
+/// What the server says.
+pub(crate) async fn run_sql(evening: &Evening, sql: &str) -> anyhow::Result<()> {
+    evening.db.owner().await.batch_execute(sql).await.with_context(|| format!("refused: {sql}"))
+}
+
+/// As [`House::guests`], of any evening.
+///
+/// # Errors
+/// What the server says.
+pub(crate) async fn make_guests(evening: &Evening, count: u64) -> anyhow::Result<()> {
+    let Evening { tenant, event, section, .. } = evening;
+    let sql = format!(
+        "set session_replication_role = replica;
+         insert into ops.tickets (tenant_id, event_id, ticket_hash, ticket_id, name, party_size, section)
+         select '{tenant}', '{event}', sha256(convert_to('ticket-' || n, 'UTF8')), gen_random_uuid(), 'Guest ' || n, 2,
+             '{section}'
+         from generate_series(0, {count} - 1) n;
+         analyze ops.tickets; checkpoint"
+    );
+    run_sql(evening, &sql).await
 }
 
 /// A service of ours, as its binary ships.
@@ -149,12 +184,26 @@ impl Service {
         folder: &Path,
         envs: &[(&str, &str)],
     ) -> anyhow::Result<Self> {
+        Self::start_with(name, &[], folder, envs).await
+    }
+
+    /// The same, with arguments.
+    ///
+    /// # Errors
+    /// As [`Service::start`].
+    pub(crate) async fn start_with(
+        name: &'static str,
+        arguments: &[&str],
+        folder: &Path,
+        envs: &[(&str, &str)],
+    ) -> anyhow::Result<Self> {
         let address = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?;
         let port = address.port().to_string();
         let path = seatpilot_testkit::binary_path(name);
         let said = File::create(folder.join(format!("{name}-{port}.log")))?;
         let began = Instant::now();
         let child = Command::new(&path)
+            .args(arguments)
             .env_clear()
             .envs(envs.iter().copied())
             .env("PORT", &port)

@@ -7,10 +7,13 @@
 //!
 //! No test depends on a time: what has to hold is in the tests of the crates, and what has to be fast is told here.
 
+mod bare;
 mod cases;
 mod copy;
+mod desk;
 mod drive;
 mod house;
+mod instructions;
 mod line;
 mod machine;
 mod pair;
@@ -19,11 +22,13 @@ mod progress;
 mod report;
 mod rounds;
 mod scripts;
+mod stadium;
+mod workload;
 
 use std::{
     io::{IsTerminal as _, Write as _},
     path::PathBuf,
-    process::Command,
+    process::{Command, ExitCode},
     time::Duration,
 };
 
@@ -31,7 +36,8 @@ use anyhow::{Context as _, bail};
 use clap::Parser;
 
 use crate::{
-    cases::{Bench, CASES, Case},
+    cases::{Bench, CASES, Case, When},
+    instructions::Then,
     machine::Machine,
     progress::Progress,
     report::Report,
@@ -57,22 +63,52 @@ struct Arguments {
     /// Also write the table as Markdown, as docs/performance.md has it.
     #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+    /// Count instructions by callgrind instead, and compare them with what is checked in (packages/bench/callgrind.json).
+    #[arg(long)]
+    instructions: bool,
+    /// With --instructions: write the counts down.
+    #[arg(long, requires = "instructions")]
+    update: bool,
+    /// Be the server that does nothing; see [`bare`].
+    #[arg(long, hide = true)]
+    serve_bare: bool,
+    /// Be what is counted; see [`workload`].
+    #[arg(long, hide = true, value_name = "NAME", requires = "items")]
+    workload: Option<String>,
+    /// So many of it.
+    #[arg(long, hide = true)]
+    items: Option<u32>,
 }
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
+fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if arguments.serve_bare {
+        return seatpilot_runtime::run_service(bare::run);
+    }
+    let result = if let (Some(workload), Some(items)) = (&arguments.workload, arguments.items) {
+        workload::run(workload, items)
+    } else if arguments.instructions {
+        instructions::run(if arguments.update { Then::Update } else { Then::Compare })
+    } else {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.map_err(Into::into).and_then(|runtime| runtime.block_on(bench(&arguments)))
+    };
+    seatpilot_runtime::main_exit(result.map_err(Into::into))
+}
+
+async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     if arguments.list {
-        for Case { name, about, .. } in CASES {
-            writeln!(out, "{name:12}  {about}")?;
+        for Case { name, about, when, .. } in CASES {
+            let when = match when {
+                When::Always => "",
+                When::Whole => " (with --quick only where --only names it)",
+            };
+            writeln!(out, "{name:10}  {about}{when}")?;
         }
         return Ok(());
     }
-    let chosen: Vec<&Case> = CASES
-        .iter()
-        .filter(|case| arguments.only.is_empty() || arguments.only.iter().any(|only| only == case.name))
-        .collect();
+    let chosen: Vec<&Case> = CASES.iter().filter(|case| is_chosen(case, arguments)).collect();
     if let Some(unknown) =
         arguments.only.iter().find(|only| CASES.iter().all(|case| case.name != only.as_str()))
     {
@@ -93,7 +129,7 @@ async fn main() -> anyhow::Result<()> {
     bench.progress.end();
     let report = Report {
         machine: Machine::look(postgres_version()),
-        command: command(&arguments),
+        command: command(arguments),
         rounds: format!("medians of {rounds} rounds of {seconds} s an arm"),
         figures,
     };
@@ -107,6 +143,13 @@ async fn main() -> anyhow::Result<()> {
         std::fs::write(file, report.markdown()).with_context(|| file.display().to_string())?;
     }
     Ok(())
+}
+
+fn is_chosen(case: &Case, arguments: &Arguments) -> bool {
+    if arguments.only.is_empty() {
+        return !arguments.quick || case.when == When::Always;
+    }
+    arguments.only.iter().any(|only| only == case.name)
 }
 
 /// As it can be typed again.

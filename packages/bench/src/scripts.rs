@@ -1,11 +1,14 @@
 //! What the driver sends to our services, and what it makes of the answers.
 
-use std::cell::Cell;
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+};
 
 use anyhow::{bail, ensure};
 use rand::{SeedableRng as _, rngs::StdRng, seq::SliceRandom as _};
 use seatpilot_runtime::Clock;
-use seatpilot_signing::{Key, sign_sp1};
+use seatpilot_signing::{Key, Signature, sign_sp1};
 use seatpilot_testkit::Evening;
 use uuid::Uuid;
 
@@ -34,6 +37,31 @@ impl Numbers {
         number.ok_or_else(|| {
             anyhow::anyhow!("all {} guests of this case are in: give it more", self.order.len())
         })
+    }
+}
+
+/// Another script, that ends after so many requests.
+pub(crate) struct AtMost<S> {
+    script: Rc<S>,
+    left: Cell<u64>,
+}
+
+impl<S> AtMost<S> {
+    /// So many of that script's.
+    pub(crate) fn new(script: Rc<S>, requests: u64) -> Self {
+        Self { script, left: Cell::new(requests) }
+    }
+}
+
+impl<S: Script> Script for AtMost<S> {
+    fn next(&self, request: &mut Vec<u8>) -> anyhow::Result<bool> {
+        let left = self.left.get();
+        self.left.set(left.saturating_sub(1));
+        if left == 0 { Ok(false) } else { self.script.next(request) }
+    }
+
+    fn check(&self, heard: Heard<'_>) -> anyhow::Result<()> {
+        self.script.check(heard)
     }
 }
 
@@ -127,6 +155,28 @@ impl Script for Arrivals {
     }
 }
 
+/// Scrapes of `/metrics`.
+#[derive(Default)]
+pub(crate) struct Scrapes {
+    /// What came last.
+    pub(crate) last: RefCell<String>,
+}
+
+impl Script for Scrapes {
+    fn next(&self, request: &mut Vec<u8>) -> anyhow::Result<bool> {
+        write_request(request, "GET", "/metrics", &[], b"");
+        Ok(true)
+    }
+
+    fn check(&self, heard: Heard<'_>) -> anyhow::Result<()> {
+        ensure!(heard.status == 200, "a scrape was answered {}", told(heard));
+        let mut last = self.last.borrow_mut();
+        last.clear();
+        last.push_str(std::str::from_utf8(heard.body)?);
+        Ok(())
+    }
+}
+
 /// Signed telemetry, so many events a request.
 pub(crate) struct Events {
     key: Key,
@@ -145,15 +195,40 @@ impl Events {
     /// # Errors
     /// The key is none.
     pub(crate) fn new(evening: &Evening, batch: usize) -> anyhow::Result<Self> {
+        let secret = evening.key_secret.expose_secret();
+        Self::signed_with(&evening.key_id, secret, evening.venue.as_str(), batch)
+    }
+
+    /// Signed with that key, of that venue.
+    ///
+    /// # Errors
+    /// The key is none.
+    pub(crate) fn signed_with(
+        key_id: &str,
+        secret: &[u8],
+        venue: &str,
+        batch: usize,
+    ) -> anyhow::Result<Self> {
         Ok(Self {
-            key: Key::new(evening.key_secret.expose_secret())?,
-            key_id: evening.key_id.clone(),
-            venue: evening.venue.to_string(),
+            key: Key::new(secret)?,
+            key_id: key_id.to_owned(),
+            venue: venue.to_owned(),
             batch,
             clock: Clock::system(),
             path: "/v1/events",
             accepted: Cell::new(0),
         })
+    }
+
+    /// Headers and body of a request.
+    ///
+    /// # Errors
+    /// The key's id is none.
+    pub(crate) fn signed(&self) -> anyhow::Result<(Signature, Vec<u8>)> {
+        let (body, ts) = (self.body(), self.clock.now().as_second());
+        let nonce = Uuid::new_v4().simple().to_string();
+        let signature = sign_sp1(&self.key, "POST", self.path, &self.key_id, ts, &nonce, &body)?;
+        Ok((signature, body))
     }
 
     /// A body of events that happened now.
@@ -186,9 +261,7 @@ pub(crate) const DATA: &str = "{}";
 
 impl Script for Events {
     fn next(&self, request: &mut Vec<u8>) -> anyhow::Result<bool> {
-        let (body, ts) = (self.body(), self.clock.now().as_second());
-        let nonce = Uuid::new_v4().simple().to_string();
-        let signature = sign_sp1(&self.key, "POST", self.path, &self.key_id, ts, &nonce, &body)?;
+        let (signature, body) = self.signed()?;
         let headers = signature.each_ref().map(|(name, value)| (*name, value.as_str()));
         write_request(request, "POST", self.path, &headers, &body);
         Ok(true)

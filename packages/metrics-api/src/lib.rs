@@ -26,6 +26,7 @@ mod sliding;
 mod store;
 mod summary;
 mod tenant;
+mod text;
 mod traces;
 mod usage;
 

@@ -22,6 +22,7 @@ mod naming;
 mod plane;
 mod route;
 mod search;
+mod shortest;
 mod storeys;
 mod stretch;
 mod venue;

@@ -11,7 +11,6 @@ use crate::{
     graph::{Graph, SNAP_QUERY_M},
     journey::{End, Journey},
     kind::{AmenityKind, PlaceKind},
-    search,
     stretch::{Leg, line_of},
     venue::Place,
 };
@@ -167,11 +166,8 @@ impl Graph {
     /// The links of the cheapest way.
     fn legs(&self, from: u32, target: &Target<'_>, profile: Profile) -> Result<Vec<Leg>, RouteFault> {
         let path = match target {
-            Target::Node(to, _) => match self.tree_to(*to, profile) {
-                Some(tree) => tree.path(self, from),
-                None => search::find_path(self, from, *to, profile),
-            },
-            Target::Nearest(kind) => self.tree_to_amenity(*kind, profile).path(self, from),
+            Target::Node(to, _) => self.path(from, *to, profile),
+            Target::Nearest(kind) => self.tree_to_amenity(*kind, profile).path(from),
         };
         let Some(path) = path else {
             return Err(match profile {

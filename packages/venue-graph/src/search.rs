@@ -10,25 +10,35 @@ use crate::{
     plane,
 };
 
+/// Ways of the stadium have 37 arcs in the middle; a longer one takes another allocation.
+pub(crate) const ARCS_USUAL: usize = 64;
 /// The arc to take of a vertex where the way ends.
 const ARRIVED: u32 = NONE - 1;
+
+/// A step of a way: the arc, and where it leads. Together, so that reading a way off waits for memory once a step.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Hop {
+    arc: u32,
+    head: u32,
+}
 
 /// From each vertex, the next arc of the shortest way to the nearest root. A way to a known place is then only
 /// read off.
 #[derive(Debug)]
 pub(crate) struct Tree {
-    next: Box<[u32]>,
+    next: Box<[Hop]>,
 }
 
 impl Tree {
     /// Dijkstra against the arcs, from all roots (nodes) at once.
     pub(crate) fn grow(graph: &Graph, roots: impl Iterator<Item = u32>, profile: Profile) -> Self {
-        let mut next = vec![NONE; graph.vertices()].into_boxed_slice();
+        let nowhere = Hop { arc: NONE, head: NONE };
+        let mut next = vec![nowhere; graph.vertices()].into_boxed_slice();
         let mut least = vec![u64::MAX; graph.vertices()];
         let mut heap = BinaryHeap::new();
         for root in roots {
             least[root as usize] = 0;
-            next[root as usize] = ARRIVED;
+            next[root as usize] = Hop { arc: ARRIVED, head: root };
             heap.push(Reverse((0, root)));
         }
         while let Some(Reverse((ms, vertex))) = heap.pop() {
@@ -40,7 +50,7 @@ impl Tree {
                 let through = ms + u64::from(arc.ms);
                 if arc.serves(profile) && through < least[arc.tail as usize] {
                     least[arc.tail as usize] = through;
-                    next[arc.tail as usize] = index;
+                    next[arc.tail as usize] = Hop { arc: index, head: arc.head };
                     heap.push(Reverse((through, arc.tail)));
                 }
             }
@@ -49,16 +59,22 @@ impl Tree {
     }
 
     /// The arcs of the way from a node, or none where there is no way.
-    pub(crate) fn path(&self, graph: &Graph, from: u32) -> Option<Vec<u32>> {
-        let mut path = Vec::new();
+    pub(crate) fn path(&self, from: u32) -> Option<Vec<u32>> {
+        let mut path = Vec::with_capacity(ARCS_USUAL);
+        self.follow(from, |arc| path.push(arc)).then_some(path)
+    }
+
+    /// Calls with every arc of the way from a node; whether there is a way.
+    pub(crate) fn follow(&self, from: u32, mut each: impl FnMut(u32)) -> bool {
         let mut vertex = from;
         loop {
-            match self.next[vertex as usize] {
-                NONE => return None,
-                ARRIVED => return Some(path),
+            let hop = self.next[vertex as usize];
+            match hop.arc {
+                NONE => return false,
+                ARRIVED => return true,
                 arc => {
-                    path.push(arc);
-                    vertex = graph.arcs[arc as usize].head;
+                    each(arc);
+                    vertex = hop.head;
                 }
             }
         }
@@ -66,7 +82,7 @@ impl Tree {
 
     /// Whether there is a way from a node.
     pub(crate) fn reaches(&self, from: u32) -> bool {
-        self.next[from as usize] != NONE
+        self.next[from as usize].arc != NONE
     }
 }
 

@@ -21,8 +21,15 @@ pub(crate) struct Scrape {
 }
 
 impl Scrape {
+    /// What a process shows now: the same bytes by our encoder and by the library's, but for what a process says of
+    /// itself, which changes in between.
     pub(crate) fn of(metrics: &Metrics) -> Self {
-        Self::read(&metrics.render())
+        let lines = |text: &str| -> Vec<String> {
+            text.lines().filter(|line| !line.starts_with("process_")).map(str::to_owned).collect()
+        };
+        let text = metrics.render();
+        assert_eq!(lines(&text), lines(&metrics.render_by_library()));
+        Self::read(&text)
     }
 
     pub(crate) fn read(text: &str) -> Self {

@@ -49,10 +49,14 @@ const SAME_FLOOR: &[(&str, &str)] = &[
 /// Libraries that only some crates may name as a normal dependency.
 const CONFINED: &[(&str, &[&str])] = &[
     // SQL and rows stay in the store; the other two open raw connections to servers of their own.
-    ("tokio-postgres", &["seatpilot-store", "seatpilot-private-postgres", "seatpilot-testkit", "seatpilot-bench"]),
+    (
+        "tokio-postgres",
+        &["seatpilot-store", "seatpilot-private-postgres", "seatpilot-testkit", "seatpilot-bench"],
+    ),
     ("deadpool-postgres", &["seatpilot-store"]),
     // Services and the metrics-api application name it for the types of their handlers' arguments; the receiver of
-    // the drills' notifications and the stand-in for PostgREST are servers of their own.
+    // the drills' notifications, the stand-in for PostgREST and the benchmark's server that does nothing are servers of
+    // their own.
     (
         "actix-web",
         &[
@@ -64,6 +68,7 @@ const CONFINED: &[(&str, &[&str])] = &[
             "seatpilot-metrics-api-app",
             "seatpilot-guarantees",
             "seatpilot-testkit",
+            "seatpilot-bench",
         ],
     ),
     ("actix-http", &["seatpilot-http"]),
@@ -100,12 +105,24 @@ const WORDS: &[(&str, &[&str])] = &[
         ],
     ),
     // The programs that it runs are found as its own are, by PATH.
-    ("env::var", &["packages/runtime/src", "packages/testkit/src", "packages/guarantees/src"]),
+    (
+        "env::var",
+        &["packages/runtime/src", "packages/testkit/src", "packages/guarantees/src", "packages/bench/src"],
+    ),
     // The SDK runs in other people's programs, which have no clock of ours.
     ("Timestamp::now", &["packages/runtime/src/clock.rs", "packages/sdk-server/src/sender.rs"]),
     ("SystemTime::now", &["packages/runtime/src/clock.rs"]),
     ("Zoned::now", &["packages/runtime/src/clock.rs"]),
-    ("tokio_postgres", &["packages/store/src", "packages/private-postgres/src", "packages/testkit/src"]),
+    (
+        "tokio_postgres",
+        &[
+            "packages/store/src",
+            "packages/private-postgres/src",
+            "packages/testkit/src",
+            // What stands beside our services: COPY, as anybody would use it.
+            "packages/bench/src",
+        ],
+    ),
 ];
 
 /// A file over this many lines says why it is one.
