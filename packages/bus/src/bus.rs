@@ -117,9 +117,15 @@ impl Bus {
         inner.metrics.count_sent(BusSent::Taken);
         let answer = inner.answer_to(handed, submission).await;
         inner.metrics.count_answer(match &answer {
-            Err(BusFault::Late(_)) => BusAnswer::Missing,
+            Ok(_) | Err(BusFault::Refused(_)) => BusAnswer::InTime,
             Err(BusFault::Unreadable) => BusAnswer::Unreadable,
-            _ => BusAnswer::InTime,
+            Err(
+                BusFault::Late(_)
+                | BusFault::Away
+                | BusFault::NotTaken
+                | BusFault::Full
+                | BusFault::TooLarge(_),
+            ) => BusAnswer::Missing,
         });
         answer
     }

@@ -3,6 +3,7 @@
 //! Clients note on disk what they send and hear; what is in doubt they send again until it is answered. The verdict is
 //! read from those notes and from the tables, by sets of ids.
 
+mod bus;
 mod conservation;
 mod cuts;
 mod disks;
