@@ -8,11 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use jiff::Timestamp;
 use seatpilot_bus::{Bus, BusFault, BusSettings, Refusal, Writing};
 use seatpilot_domain_model::{Nonce, Outcome, Receipt, Submission, SubmitAnswer, parse_items};
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{AT_REST_KEY_BYTES, AtRestKey, BusConfig, BusRole, BusState, SecretString};
+use seatpilot_runtime::{AT_REST_KEY_BYTES, AtRestKey, BusConfig, BusRole, BusState, Clock, SecretString};
 use seatpilot_testkit::Nats;
 
 /// A bus of one process, and its metrics.
@@ -94,7 +93,7 @@ impl Desk {
 
 /// A request of three items, the last one bad.
 pub(crate) fn request(number: usize) -> Submission {
-    let now = Timestamp::now();
+    let now = Clock::system().now();
     let event = |n: usize| {
         format!(
             r#"{{"id":"0190b6a0-0000-7000-8000-{n:012}","type":"device.heartbeat","occurred_at":"{now}","venue_id":"arena","data":{{}}}}"#
