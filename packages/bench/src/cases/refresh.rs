@@ -65,7 +65,7 @@ pub(super) async fn insert_events(evening: &Evening, count: u64, seconds: u64) -
              'checkin.success', 'service', 'hall', 'kiosk',
              jsonb_build_object('event_id', 'gala', 'door_id', 'door-' || n % 8, 'section', 'a', 'party_size', 1 + n % 4,
                  'latency_ms', 1 + (n * 7919 % 20000) / 1000.0)
-         from generate_series(1, {count}) n"
+         from generate_series(1::bigint, {count}) n"
     );
     run_sql(evening, &sql).await
 }
