@@ -70,6 +70,9 @@ pub(crate) fn run(then: Then) -> anyhow::Result<()> {
             text.push('\n');
             fs::write(file(), text).context("callgrind.json cannot be written")
         }
+        Then::Compare if known.instructions.is_empty() => {
+            bail!("no counts are checked in: --instructions --update writes them down")
+        }
         Then::Compare if known.on != now.on => {
             bail!("the counts that are checked in are of {}, these are of {}", known.on, now.on)
         }

@@ -32,7 +32,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, bail, ensure};
 use clap::Parser;
 
 use crate::{
@@ -121,10 +121,17 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         progress: Progress::new(),
         target: target_folder()?,
     };
-    let mut figures = Vec::new();
+    let (mut figures, mut failed) = (Vec::new(), Vec::new());
     for case in chosen {
         bench.progress.case(&format!("{}: {}", case.name, case.about));
-        figures.extend((case.run)(&bench).await.with_context(|| format!("the case {} failed", case.name))?);
+        match (case.run)(&bench).await {
+            Ok(measured) => figures.extend(measured),
+            // What the others measured is worth its minutes.
+            Err(error) => {
+                bench.progress.case(&format!("{} failed: {error:#}", case.name));
+                failed.push(case.name);
+            }
+        }
     }
     bench.progress.end();
     let report = Report {
@@ -142,6 +149,7 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(file) = &arguments.markdown {
         std::fs::write(file, report.markdown()).with_context(|| file.display().to_string())?;
     }
+    ensure!(failed.is_empty(), "failed, and not in the table: {}", failed.join(", "));
     Ok(())
 }
 
