@@ -9,7 +9,7 @@ use std::{
 };
 
 use async_nats::{
-    Message, StatusCode,
+    Message,
     jetstream::{ErrorCode, publish::PublishAck, response::Response},
 };
 use seatpilot_metrics_api::{BusAnswer, BusMetrics};
@@ -117,9 +117,6 @@ impl Drop for Place {
 }
 
 fn taken(message: &Message) -> Taken {
-    if message.status == Some(StatusCode::NO_RESPONDERS) {
-        return Taken::Nobody;
-    }
     match serde_json::from_slice::<Response<PublishAck>>(&message.payload) {
         Ok(Response::Ok(_)) => Taken::Yes,
         // "maximum messages exceeded", "maximum bytes exceeded".
@@ -128,6 +125,7 @@ fn taken(message: &Message) -> Taken {
             tracing::warn!(%error, "the bus did not take a request");
             Taken::Nobody
         }
+        // Nobody listens where it was sent to: the server says so with an empty message.
         Err(_) => Taken::Nobody,
     }
 }
