@@ -12,6 +12,7 @@ mod access;
 mod bill_download;
 mod billing;
 mod browser;
+mod bus_behind;
 mod captured;
 mod clock;
 mod cross_origin;

@@ -15,10 +15,11 @@ use seatpilot_runtime::{Clock, Environment, Readiness, SecretBytes, SecretString
 use seatpilot_signing::{Key, sign_sp1};
 use seatpilot_store::{EventStore, MEMORY_BYTES_MAX, MemoryStore, admin::Admin};
 use seatpilot_telemetry_ingest::{Config, Ingest, bind, bind_to};
-use seatpilot_testkit::{Nats, PostgRest, TestDb};
+use seatpilot_testkit::{PostgRest, TestDb};
 use serde_json::{Value, json};
-use tempfile::NamedTempFile;
 use uuid::Uuid;
+
+use crate::bus_behind::BusBehind;
 
 /// The path of everything here.
 pub(crate) const PATH: &str = "/v1/events";
@@ -96,47 +97,6 @@ pub(crate) enum Behind {
     Rest(PostgRest),
     Bus(Box<BusBehind>),
     Memory(MemoryStore),
-}
-
-/// The bus, and the instance that writes what comes over it.
-pub(crate) struct BusBehind {
-    pub(crate) nats: Nats,
-    at_rest: NamedTempFile,
-    writer: Shutdown,
-}
-
-impl BusBehind {
-    /// Before a database, with a writer at work.
-    pub(crate) async fn before(db: &TestDb) -> Self {
-        let nats = Nats::start().await.unwrap();
-        // Only its owner reads it: made so.
-        let at_rest = NamedTempFile::new().unwrap();
-        std::fs::write(at_rest.path(), STANDARD.encode([7; 32])).unwrap();
-        let mut bus = Self { nats, at_rest, writer: Shutdown::manual() };
-        let (_, writer) = run(&bus.variables(db, "write"), |config, shutdown| {
-            bind(config, Clock::system(), shutdown).unwrap()
-        })
-        .await;
-        bus.writer = writer;
-        bus
-    }
-
-    /// What an instance in that role is told.
-    pub(crate) fn variables(&self, db: &TestDb, role: &str) -> Vec<(&'static str, String)> {
-        vec![
-            ("DATABASE_URL", db.url_as("seatpilot_ingest")),
-            ("SEATPILOT_SECRETS_KEY_FILE", self.at_rest.path().to_str().unwrap().to_owned()),
-            ("INGEST_BUS", "nats".to_owned()),
-            ("INGEST_BUS_ROLE", role.to_owned()),
-            ("NATS_URL", self.nats.url()),
-        ]
-    }
-}
-
-impl Drop for BusBehind {
-    fn drop(&mut self) {
-        self.writer.begin();
-    }
 }
 
 /// The database. Memory has none, and no test that asks for one is a test of memory.
@@ -486,7 +446,7 @@ async fn serve(db: &Db, store: &Behind, clock: Clock, variables: &[(&str, &str)]
 }
 
 /// Runs an instance until its shutdown begins, and waits until it is ready.
-async fn run(
+pub(crate) async fn run(
     variables: &[(&str, String)],
     bind: impl FnOnce(Config, Shutdown) -> Ingest,
 ) -> (String, Shutdown) {
