@@ -80,10 +80,10 @@ pub(crate) struct SessionKey {
     description = "For a tenant's own server, which hands the answer to the page that it serves; never for a page: there is no CORS here. The key signs `POST /v1/events` and `POST /api/wayfinding/arrive-table` from one origin, for one session, for at most 15 minutes, and ends with the key that minted it.",
     security(("signature" = [])),
     params(
-        ("x-key" = String, Header, description = "The id of a key of the tenant, of at most 31 characters; no session key."),
-        ("x-ts" = String, Header, description = "SP1: Unix seconds, ten digits, at most 300 s off."),
-        ("x-nonce" = String, Header, description = "SP1: `[A-Za-z0-9_-]{22,64}`."),
-        ("x-sig" = String, Header, description = "SP1: `v1=<64 lower hex>`, once or twice, separated by a comma."),
+        ("x-key" = String, Header, pattern = "^[A-Za-z0-9_-]{8,64}$", description = "The id of a key of the tenant, of at most 31 characters; no session key."),
+        ("x-ts" = String, Header, pattern = "^[0-9]{10}$", description = "SP1: Unix seconds, ten digits, at most 300 s off."),
+        ("x-nonce" = String, Header, pattern = "^[A-Za-z0-9_-]{22,64}$", description = "SP1: `[A-Za-z0-9_-]{22,64}`."),
+        ("x-sig" = String, Header, pattern = "^v1=[0-9a-f]{64}(,v1=[0-9a-f]{64})?$", description = "SP1: `v1=<64 lower hex>`, once or twice, separated by a comma."),
     ),
     request_body(content = SessionKeyWish, description = "At most 4 KiB."),
     responses(

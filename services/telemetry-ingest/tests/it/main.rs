@@ -33,6 +33,7 @@ mod sender_libraries;
 mod sending_page;
 mod service;
 mod session_keys;
+mod session_rates;
 mod signatures;
 mod stores;
 mod telling;

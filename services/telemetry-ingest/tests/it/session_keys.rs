@@ -10,7 +10,7 @@ use base64::{
     engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
 };
 use jiff::{SignedDuration, Timestamp};
-use seatpilot_domain_model::{KeyScope, TenantId};
+use seatpilot_domain_model::TenantId;
 use seatpilot_runtime::{Clock, ManualClock};
 use seatpilot_signing::{Key, SessionKeyId, SessionScopes, sign_sp1, sign_standard_webhooks};
 use seatpilot_store::admin::{PreviousSecret, Rotation};
@@ -47,12 +47,12 @@ pub(crate) async fn ask(service: &Service, signed: &Signed) -> Reply {
     reply(request).await
 }
 
-async fn mint_at(service: &Service, ts: i64, body: &Value) -> Reply {
+pub(crate) async fn mint_at(service: &Service, ts: i64, body: &Value) -> Reply {
     ask(service, &wish(KEY_ID, &SECRET, ts, body)).await
 }
 
 /// Mints a key for [`ORIGIN`] and a session of its own, by the key of [`Service::start`].
-async fn page(service: &Service, ts: i64, seconds: i64) -> Page {
+pub(crate) async fn page(service: &Service, ts: i64, seconds: i64) -> Page {
     let session = Uuid::now_v7();
     let body = json!({ "origin": ORIGIN, "session_id": session, "expires_in_seconds": seconds });
     Page::of(&mint_at(service, ts, &body).await)
@@ -74,7 +74,7 @@ impl Page {
     }
 
     /// What the page sends from an origin, or from none.
-    async fn send(&self, service: &Service, body: &Value, ts: i64, origin: &[&str]) -> Reply {
+    pub(crate) async fn send(&self, service: &Service, body: &Value, ts: i64, origin: &[&str]) -> Reply {
         post(service, &self.sign(body, ts), origin).await
     }
 }
@@ -91,7 +91,7 @@ async fn post(service: &Service, signed: &Signed, origin: &[&str]) -> Reply {
 }
 
 /// An event of a session, or of none.
-fn of_session(session: Option<Uuid>) -> Value {
+pub(crate) fn of_session(session: Option<Uuid>) -> Value {
     let mut event = event();
     if let Some(session) = session {
         event["session_id"] = json!(session);
@@ -99,12 +99,12 @@ fn of_session(session: Option<Uuid>) -> Value {
     event
 }
 
-fn now() -> i64 {
+pub(crate) fn now() -> i64 {
     Timestamp::now().as_second()
 }
 
 /// A service by a clock that stands.
-async fn standing(kind: Kind) -> (Service, ManualClock, i64) {
+pub(crate) async fn standing(kind: Kind) -> (Service, ManualClock, i64) {
     let start = Timestamp::now().round(jiff::Unit::Second).unwrap();
     let (clock, hand) = Clock::manual(start);
     (Service::start_on(kind, clock, &[]).await, hand, start.as_second())
@@ -406,62 +406,6 @@ async fn a_session_key_lives_through_the_grace_of_its_parents_rotation_and_no_lo
 }
 
 #[tokio::test]
-async fn a_session_that_sends_too_much_is_held_back_and_its_parent_is_not() {
-    let (service, hand, start) = standing(Kind::Postgres).await;
-    let greedy = page(&service, start, 900).await;
-    // A second key of the same session has no second rate.
-    let body = json!({ "origin": ORIGIN, "session_id": greedy.session, "expires_in_seconds": 600 });
-    let second = Page::of(&mint_at(&service, start, &body).await);
-    let other = page(&service, start, 900).await;
-    for turn in 0..60 {
-        let page = if turn % 2 == 0 { &greedy } else { &second };
-        let sent = page.send(&service, &of_session(None), start, &[ORIGIN]).await;
-        assert_eq!(sent.status, 202, "{turn}: {sent:?}");
-    }
-    for page in [&greedy, &second] {
-        let refused = page.send(&service, &of_session(None), start, &[ORIGIN]).await;
-        assert_eq!(refused.problem(), (429, "rate_limited".to_owned()));
-        assert_eq!(refused.header("ratelimit-policy"), Some("\"session\";q=600;w=60"));
-    }
-    let sent = other.send(&service, &of_session(None), start, &[ORIGIN]).await;
-    assert_eq!(sent.status, 202, "another session has its own");
-    let by_parent = Signed::with(event().to_string(), KEY_ID, &SECRET, start, &nonce());
-    assert_eq!(service.send(&by_parent).await.status, 202);
-    hand.advance(Duration::from_secs(1));
-    assert_eq!(greedy.send(&service, &of_session(None), start + 1, &[ORIGIN]).await.status, 202);
-}
-
-#[tokio::test]
-async fn the_children_of_a_key_share_its_rate() {
-    let start = Timestamp::now().round(jiff::Unit::Second).unwrap();
-    let (clock, _hand) = Clock::manual(start);
-    let variables = [("INGEST_RATE_PER_SECOND", "1"), ("INGEST_RATE_BURST", "3")];
-    let service = Service::start_on(Kind::Postgres, clock, &variables).await;
-    let start = start.as_second();
-    let (one, two) = (page(&service, start, 900).await, page(&service, start, 900).await);
-    for page in [&one, &two, &one] {
-        assert_eq!(page.send(&service, &of_session(None), start, &[ORIGIN]).await.status, 202);
-    }
-    let refused = two.send(&service, &of_session(None), start, &[ORIGIN]).await;
-    assert_eq!(refused.header("ratelimit-policy"), Some("\"ingest\";q=60;w=60"), "{refused:?}");
-    let by_parent = Signed::with(event().to_string(), KEY_ID, &SECRET, start, &nonce());
-    assert_eq!(service.send(&by_parent).await.status, 429);
-}
-
-#[tokio::test]
-async fn who_mints_without_end_is_told_to_wait() {
-    let (service, _hand, start) = standing(Kind::Memory).await;
-    let body = json!({ "origin": ORIGIN, "session_id": Uuid::now_v7() });
-    let mut statuses = Vec::new();
-    for _ in 0..1_001 {
-        statuses.push(mint_at(&service, start, &body).await.status);
-    }
-    assert!(statuses[..1_000].iter().all(|status| *status == 201));
-    assert_eq!(statuses[1_000], 429);
-    assert_eq!(service.rejected("acme", "rate_limited").await, 1.0);
-}
-
-#[tokio::test]
 async fn a_letter_of_another_session_is_refused_again_whoever_sends_it_once_more() {
     let service = Service::start().await;
     let page = page(&service, now(), 900).await;
@@ -488,21 +432,6 @@ async fn a_letter_of_another_session_is_refused_again_whoever_sends_it_once_more
         "an operator does not do it for the key"
     );
     assert_eq!(service.number("select count(*) from telemetry.events_raw").await, 1);
-}
-
-#[tokio::test]
-async fn no_key_may_be_called_like_one_of_a_session() {
-    let service = Service::start().await;
-    let acme: TenantId = "acme".parse().unwrap();
-    let made = service.admin().await.add_key(&acme, Some("ses1_acme_gate"), &[KeyScope::Ingest]).await;
-    assert!(made.is_err_and(|error| error.to_string().contains("choose another id")));
-    // One whose id is too long for a child's to hold it says so.
-    let long = "k".repeat(32);
-    service.add_key("acme", &long, &SECRET, &[KeyScope::Ingest]).await;
-    let body = json!({ "origin": ORIGIN, "session_id": Uuid::now_v7() });
-    let refused = ask(&service, &wish(&long, &SECRET, now(), &body)).await;
-    assert_eq!(refused.problem(), (403, "forbidden".to_owned()));
-    assert!(refused.text.contains("31"), "{refused:?}");
 }
 
 #[tokio::test]
