@@ -27,7 +27,7 @@ tables as (
 -- The ledger of the migrations: the Supabase CLI makes it, without row level security, and it has no tenant.
 ours as (select * from tables where schema <> 'supabase_migrations'),
 functions as (
-    select f.oid, f.oid::pg_catalog.regprocedure::text as name, f.prosecdef, f.proconfig, f.proowner,
+    select f.oid, f.oid::pg_catalog.regprocedure::text as name, f.prosecdef, f.proconfig, f.prosqlbody, f.proowner,
         f.proowner::pg_catalog.regrole::text as owner
     from pg_catalog.pg_proc f
     join schemas s on s.oid = f.pronamespace
@@ -104,6 +104,8 @@ from (
     select '0011 function_search_path_mutable', f.name, 'finds names where its caller says: set search_path = pg_catalog, pg_temp'
     from functions f
     where not coalesce(f.proconfig @> array['search_path=pg_catalog, pg_temp'], false)
+        -- A body that was bound as it was made looks for no names any more.
+        and f.prosqlbody is null
         -- With an empty path it finds only what it names whole; safe but for types, which a caller's temporary schema has first.
         and not (not f.prosecdef and coalesce(f.proconfig @> array['search_path=""'], false))
 

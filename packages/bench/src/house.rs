@@ -108,6 +108,16 @@ impl House {
         make_guests(&self.evening, count).await
     }
 
+    /// Bytes that the server has written ahead.
+    pub(crate) async fn log_bytes(&self) -> i64 {
+        self.evening.count("select wal_bytes::bigint from pg_stat_wal").await
+    }
+
+    /// How often it has flushed them.
+    pub(crate) async fn log_flushes(&self) -> i64 {
+        self.evening.count("select wal_sync from pg_stat_wal").await
+    }
+
     /// Starts a service as its role, with further variables.
     ///
     /// # Errors

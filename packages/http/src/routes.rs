@@ -29,10 +29,12 @@ use crate::{
 pub struct Routes {
     paths: Vec<Path>,
     state: Vec<Install>,
+    at_worker: Vec<Begin>,
     cross_origin: Vec<&'static str>,
 }
 
 type Install = Box<dyn FnOnce(&mut ServiceConfig)>;
+type Begin = Box<dyn FnOnce()>;
 
 struct Path {
     template: &'static str,
@@ -72,6 +74,13 @@ impl Routes {
         self.state.push(Box::new(move |config| {
             config.app_data(web::Data::from(state));
         }));
+        self
+    }
+
+    /// Done once by each worker as it begins to serve, within its own runtime: what is spawned there runs on the thread
+    /// that runs its handlers.
+    pub fn at_worker(&mut self, begin: impl FnOnce() + 'static) -> &mut Self {
+        self.at_worker.push(Box::new(begin));
         self
     }
 
@@ -173,6 +182,9 @@ impl Routes {
     }
 
     pub(crate) fn install(self, config: &mut ServiceConfig) {
+        for begin in self.at_worker {
+            begin();
+        }
         for state in self.state {
             state(config);
         }

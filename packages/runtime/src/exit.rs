@@ -42,7 +42,9 @@ where
 {
     let run = || {
         let shutdown = Shutdown::for_service()?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        // One thread: what runs here are connections, which hand small things to each other, and waking another thread
+        // for each would cost more than the work. Requests are served by threads of the server's own.
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let process = Process { environment: Environment::process(), clock: Clock::system(), shutdown };
         let result = runtime.block_on(service(process));
         // Background tasks hold nothing that a caller was promised; they are not waited for.

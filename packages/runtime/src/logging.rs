@@ -9,10 +9,11 @@ use std::{
     io::{self, IsTerminal as _},
 };
 
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use tracing::{
-    Event, Subscriber,
-    field::{Field, Visit},
+    Event, Level, Subscriber,
+    field::{Field, FieldSet, Visit},
 };
 use tracing_subscriber::{
     EnvFilter,
@@ -101,53 +102,111 @@ where
         event: &Event<'_>,
     ) -> fmt::Result {
         let metadata = event.metadata();
-        let mut line = Map::new();
-        for span in context.event_scope().into_iter().flat_map(|scope| scope.from_root()) {
-            if let Some(fields) = span.extensions().get::<FormattedFields<N>>()
-                && let Ok(Value::Object(fields)) = serde_json::from_str(fields.fields.as_str())
-            {
-                line.extend(fields);
+        let mut line = Line::begin();
+        // First, so that no field of an event can pretend to be one of these.
+        line.put("timestamp", format_args!("{}", self.clock.now()));
+        line.put("level", level(*metadata.level()));
+        line.put("service", &*self.service);
+        line.put("target", metadata.target());
+        event.record(&mut line);
+        for span in context.event_scope().into_iter().flatten() {
+            if let Some(fields) = span.extensions().get::<FormattedFields<N>>() {
+                line.put_all(span.metadata().fields(), fields.fields.as_str());
             }
         }
-        event.record(&mut Fields(&mut line));
-        // Last, so that no field of an event can pretend to be one of these.
-        line.insert("timestamp".into(), self.clock.now().to_string().into());
-        line.insert("level".into(), metadata.level().as_str().to_ascii_lowercase().into());
-        line.insert("service".into(), self.service.as_str().into());
-        line.insert("target".into(), metadata.target().into());
-        writeln!(writer, "{}", Value::Object(line))
+        writer.write_str(&line.end())
     }
 }
 
-struct Fields<'a>(&'a mut Map<String, Value>);
-
-impl Fields<'_> {
-    fn put(&mut self, field: &Field, value: Value) {
-        self.0.insert(field.name().to_owned(), value);
+const fn level(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "error",
+        Level::WARN => "warn",
+        Level::INFO => "info",
+        Level::DEBUG => "debug",
+        Level::TRACE => "trace",
     }
 }
 
-impl Visit for Fields<'_> {
+/// One object, written as its members come: each request has such a line. Of two members of one name the first stays.
+struct Line {
+    bytes: Vec<u8>,
+    names: Vec<&'static str>,
+}
+
+impl Line {
+    fn begin() -> Self {
+        Self { bytes: Vec::with_capacity(512), names: Vec::with_capacity(16) }
+    }
+
+    fn put(&mut self, name: &'static str, value: impl Serialize) {
+        if !self.names.contains(&name) {
+            self.names.push(name);
+            self.write(name, value);
+        }
+    }
+
+    fn write(&mut self, name: &str, value: impl Serialize) {
+        let before = self.bytes.len();
+        self.bytes.push(if before == 0 { b'{' } else { b',' });
+        let written = serde_json::to_writer(&mut self.bytes, name).and_then(|()| {
+            self.bytes.push(b':');
+            serde_json::to_writer(&mut self.bytes, &value)
+        });
+        if written.is_err() {
+            self.bytes.truncate(before);
+        }
+    }
+
+    /// The fields of a span, which are an object already.
+    fn put_all(&mut self, names: &FieldSet, object: &str) {
+        let Some(members) = object.strip_prefix('{').and_then(|object| object.strip_suffix('}')) else {
+            return;
+        };
+        if members.is_empty() {
+            return;
+        }
+        let known = self.names.len();
+        if !names.iter().any(|field| self.names.contains(&field.name())) {
+            self.bytes.push(b',');
+            self.bytes.extend_from_slice(members.as_bytes());
+        } else if let Ok(Value::Object(members)) = serde_json::from_str(object) {
+            for (name, value) in members {
+                if !self.names[..known].contains(&name.as_str()) {
+                    self.write(&name, value);
+                }
+            }
+        }
+        self.names.extend(names.iter().map(|field| field.name()));
+    }
+
+    fn end(mut self) -> String {
+        self.bytes.extend_from_slice(b"}\n");
+        String::from_utf8(self.bytes).unwrap_or_default()
+    }
+}
+
+impl Visit for Line {
     fn record_f64(&mut self, field: &Field, value: f64) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
     fn record_i64(&mut self, field: &Field, value: i64) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
     fn record_u64(&mut self, field: &Field, value: u64) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
     fn record_bool(&mut self, field: &Field, value: bool) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value.into());
+        self.put(field.name(), value);
     }
     fn record_error(&mut self, field: &Field, value: &(dyn std::error::Error + 'static)) {
-        self.put(field, crate::exit::with_causes(value).into());
+        self.put(field.name(), crate::exit::with_causes(value));
     }
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, format!("{value:?}").into());
+        self.put(field.name(), format_args!("{value:?}"));
     }
 }
 
@@ -179,16 +238,23 @@ mod tests {
             .event_format(JsonLine { service: "checkin".into(), clock: Clock::system() })
             .with_writer(move || sink.clone());
         tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
-            let _span = tracing::info_span!("request", request_id = "r-1").entered();
-            tracing::info!(ms = 3_u64, level = "forged", "served\nwell");
+            let _outer = tracing::info_span!("process", kind = "service", request_id = "none").entered();
+            let _span = tracing::info_span!("request", request_id = "r-1", tenant = "of the span").entered();
+            tracing::info!(ms = 3_u64, level = "forged", tenant = "acme", "served\nwell");
         });
         let bytes = page.0.lock().unwrap().clone();
         let line: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(line["service"], "checkin");
         assert_eq!(line["request_id"], "r-1");
+        assert_eq!(line["kind"], "service");
+        assert_eq!(line["tenant"], "acme");
         assert_eq!(line["ms"], 3);
         assert_eq!(line["message"], "served\nwell");
         assert_eq!(line["level"], "info");
         assert_eq!(bytes.iter().filter(|byte| **byte == b'\n').count(), 1);
+        let text = String::from_utf8(bytes).unwrap();
+        for name in ["level", "tenant", "request_id"] {
+            assert_eq!(text.matches(&format!("\"{name}\":")).count(), 1, "{text}");
+        }
     }
 }

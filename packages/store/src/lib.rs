@@ -32,6 +32,8 @@ mod rest;
 mod room;
 mod sealing;
 mod sessions;
+mod settings;
+mod shift;
 mod signer;
 mod standing;
 mod wait_trace;
@@ -45,7 +47,7 @@ use seatpilot_domain_model::{
     TenantId, TokenHash, VenueId,
 };
 use seatpilot_metrics_api::{Metrics, StoreKind};
-use seatpilot_runtime::{Clock, Deployment, Readiness, SecretString};
+use seatpilot_runtime::Readiness;
 use seatpilot_venue_graph::Graph;
 use tokio::runtime::Handle;
 
@@ -79,55 +81,11 @@ pub use crate::{
     quotas::{Allowance, Exhausted},
     rest::{RestFault, RestSettings, RestSettingsFault, RestStore},
     sessions::ArriveAnswer,
+    settings::{Maps, StoreSettings, Writes},
 };
 
 /// The oldest schema that this code works on.
 pub const MIN_SCHEMA_VERSION: &str = "113";
-
-/// What a process writes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Writes {
-    /// Check-ins.
-    CheckIns,
-    /// Arrivals.
-    Arrivals,
-    /// Telemetry.
-    Events,
-    /// Telemetry that another process writes: what goes before is asked here, limits of plans included.
-    EventsElsewhere,
-    /// Nothing through a writer.
-    Nothing,
-}
-
-/// What a process asks of its store.
-#[derive(Debug)]
-pub struct StoreSettings {
-    /// `postgres://role:password@host/database`, as the service's own role.
-    pub url: SecretString,
-    /// The name that the server's log shows.
-    pub application_name: String,
-    /// What the process writes: one writer is started for it.
-    pub writes: Writes,
-    /// Whether the process keeps the published maps in memory.
-    pub maps: Maps,
-    /// Connections of the reading pool.
-    pub pool_size: usize,
-    /// Where the process runs: production refuses some databases, by `readiness`.
-    pub deployment: Deployment,
-    /// Moved as contact is made and lost.
-    pub readiness: Readiness,
-    /// The time.
-    pub clock: Clock,
-}
-
-/// Whether a process keeps the published maps in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Maps {
-    /// All of them, compiled.
-    Kept,
-    /// None.
-    NotKept,
-}
 
 /// The store of one process. Clones share it.
 #[derive(Clone)]
@@ -156,16 +114,30 @@ pub(crate) struct Inner {
     tenants: Mutex<Arc<[TenantId]>>,
 }
 
+/// Connections that write: one executes while the other waits for its fsync.
+const WRITERS: usize = 2;
 /// Connections for people's pages; none is opened before somebody looks.
 const PEOPLE_POOL_SIZE: usize = 2;
 
 impl Store {
-    /// Starts the store: it connects in the background, and says through `readiness` when it has. Must be
-    /// called inside a tokio runtime, which then runs its connections.
+    /// Starts the store with its writers: it connects in the background, and says through `readiness` when it has. Must
+    /// be called inside a tokio runtime, which then runs its connections.
     ///
     /// # Errors
     /// [`UrlFault`] where the URL cannot be used; a database that does not answer is none.
     pub fn open(settings: StoreSettings) -> Result<Self, UrlFault> {
+        let store = Self::open_without_writers(settings)?;
+        for _ in 0..WRITERS {
+            store.write_here();
+        }
+        Ok(store)
+    }
+
+    /// The same without writers: they come by [`write_here`](Self::write_here), and it is not ready before there is one.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_without_writers(settings: StoreSettings) -> Result<Self, UrlFault> {
         let target = Target::parse(&settings.url, &settings.application_name)?
             .serving(settings.deployment, &settings.readiness)?;
         let waits = match settings.writes {
@@ -183,7 +155,7 @@ impl Store {
             .map_err(|_| UrlFault::Malformed)?;
         let runtime = Handle::current();
         let session_limits = Limits {
-            writers: 2,
+            writers: WRITERS,
             queue_rows: 4_096,
             queue_bytes: 8 << 20,
             batch_rows: 64,
@@ -193,7 +165,7 @@ impl Store {
             deadline: waits::SESSIONS.deadline,
         };
         let event_limits = Limits {
-            writers: 2,
+            writers: WRITERS,
             queue_rows: 4_096,
             queue_bytes: 32 << 20,
             batch_rows: 256,
@@ -217,16 +189,30 @@ impl Store {
             quotas: matches!(writes, Writes::Arrivals | Writes::Events | Writes::EventsElsewhere)
                 .then(Quotas::default),
             check_ins: (writes == Writes::CheckIns)
-                .then(|| Writer::start(&runtime, &target, SessionCheckIn { clock }, session_limits)),
+                .then(|| Writer::new(&target, SessionCheckIn { clock }, session_limits)),
             arrivals: (writes == Writes::Arrivals)
-                .then(|| Writer::start(&runtime, &target, SessionArrive, session_limits)),
-            events: (writes == Writes::Events)
-                .then(|| Writer::start(&runtime, &target, EventIngest, event_limits)),
+                .then(|| Writer::new(&target, SessionArrive, session_limits)),
+            events: (writes == Writes::Events).then(|| Writer::new(&target, EventIngest, event_limits)),
             metrics: OnceLock::new(),
             tenants: Mutex::default(),
         });
         runtime.spawn(keeper::keep(target, Arc::downgrade(&inner)));
         Ok(Self { inner })
+    }
+
+    /// Starts a writer on the runtime of this thread, unless there are as many as there may be. Where requests are served
+    /// on this thread, a lone one is written without waking another.
+    pub fn write_here(&self) {
+        let (inner, here) = (&self.inner, Handle::current());
+        if let Some(writer) = &inner.check_ins {
+            writer.join(&here);
+        }
+        if let Some(writer) = &inner.arrivals {
+            writer.join(&here);
+        }
+        if let Some(writer) = &inner.events {
+            writer.join(&here);
+        }
     }
 
     /// Decides a scan and, where it is admitted, records session and telemetry event: one statement.

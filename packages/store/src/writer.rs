@@ -22,13 +22,18 @@ use std::{
 };
 
 use seatpilot_metrics_api::{Metrics, WriterMetrics};
-use seatpilot_runtime::traces::{Outcome, Share};
-use tokio::{
-    runtime::Handle,
-    sync::{Notify, oneshot},
+use tokio::{runtime::Handle, sync::oneshot};
+
+use crate::{
+    Error,
+    room::Room,
+    shift::{Seat, Shift},
+    wait_trace::WaitTrace,
 };
 
-use crate::{Error, error::Failure, room::Room, wait_trace::WaitTrace};
+mod writing;
+
+use writing::{Place, write};
 
 pub(crate) use crate::batch::{Batch, Limits, Line, SendError};
 
@@ -41,36 +46,55 @@ const RECONNECT_MAX: Duration = Duration::from_secs(1);
 /// A handle to the queue; clones share it.
 pub(crate) struct Writer<B: Batch> {
     queue: Arc<Queue<B>>,
+    target: <B::Line as Line>::Target,
     deadline: Duration,
 }
 
 impl<B: Batch> Writer<B> {
-    /// Starts the writing tasks on `runtime`.
-    pub(crate) fn start(
-        runtime: &Handle,
-        target: &<B::Line as Line>::Target,
-        batch: B,
-        limits: Limits,
-    ) -> Self {
+    /// A queue that nobody writes yet: see [`join`](Self::join).
+    pub(crate) fn new(target: &<B::Line as Line>::Target, batch: B, limits: Limits) -> Self {
         let queue = Arc::new(Queue {
             state: Mutex::new(State {
                 waiting: VecDeque::new(),
                 bytes: 0,
                 room: Room::new(limits.queue_rows, limits.patience),
                 busy: HashSet::new(),
+                shift: Shift::default(),
             }),
-            wake: Notify::new(),
             closed: AtomicBool::new(false),
+            writing: AtomicUsize::new(0),
             connected: AtomicUsize::new(0),
             batch,
             limits,
             metrics: OnceLock::new(),
             batches: AtomicU64::new(0),
         });
+        Self { queue, target: target.clone(), deadline: limits.deadline }
+    }
+
+    /// The same with all of its writing tasks on `runtime`.
+    pub(crate) fn start(
+        runtime: &Handle,
+        target: &<B::Line as Line>::Target,
+        batch: B,
+        limits: Limits,
+    ) -> Self {
+        let writer = Self::new(target, batch, limits);
         for _ in 0..limits.writers.max(1) {
-            runtime.spawn(write(Arc::clone(&queue), target.clone()));
+            writer.join(runtime);
         }
-        Self { queue, deadline: limits.deadline }
+        writer
+    }
+
+    /// Starts a writing task on `runtime`, unless there are as many as there may be. One that lives where the requests
+    /// are served takes a lone row without waking another thread, which costs more than to encode it.
+    pub(crate) fn join(&self, runtime: &Handle) {
+        let most = self.queue.limits.writers.max(1);
+        let more = |count| (count < most).then_some(count + 1);
+        if self.queue.writing.fetch_update(Ordering::AcqRel, Ordering::Acquire, more).is_ok() {
+            let place = Place(Arc::clone(&self.queue));
+            runtime.spawn(write(place, self.target.clone()));
+        }
     }
 
     /// Hands in a row and waits for its answer.
@@ -112,15 +136,15 @@ impl<B: Batch> Writer<B> {
 impl<B: Batch> Drop for Writer<B> {
     fn drop(&mut self) {
         self.queue.closed.store(true, Ordering::Release);
-        self.queue.wake.notify_waiters();
-        self.queue.wake.notify_one();
+        self.queue.state().shift.wake_all();
     }
 }
 
 struct Queue<B: Batch> {
     state: Mutex<State<B>>,
-    wake: Notify,
     closed: AtomicBool,
+    /// How many tasks write, connected or not.
+    writing: AtomicUsize,
     connected: AtomicUsize,
     batch: B,
     limits: Limits,
@@ -136,6 +160,8 @@ struct State<B: Batch> {
     room: Room,
     /// Keys of the rows that a writer holds now.
     busy: HashSet<u64>,
+    /// The writers that have nothing to do.
+    shift: Shift,
 }
 
 struct Waiting<B: Batch> {
@@ -162,24 +188,29 @@ impl<B: Batch> Queue<B> {
         let (answer, answered) = oneshot::channel();
         let trace = WaitTrace::of_this_request(B::NAME);
         let came = Instant::now();
-        {
+        let woken = {
             let mut state = self.state();
             if state.room.is_full(state.waiting.len()) || state.bytes + bytes > self.limits.queue_bytes {
                 return Err(Error::Full(B::NAME));
             }
             state.bytes += bytes;
             state.waiting.push_back(Waiting { row, key, came, answer, trace });
+            state.shift.next()
+        };
+        if let Some(writer) = woken {
+            writer.notify_one();
         }
-        self.wake.notify_one();
         Ok(answered)
     }
 
-    /// All that waits for the tenant at the head of the queue and may run now, in the order pushed.
-    fn take_now(&self) -> Vec<Waiting<B>> {
+    /// All that waits for the tenant at the head of the queue and may run now, in the order pushed. Who finds nothing has
+    /// nothing to do, and is woken.
+    fn take_now(&self, seat: &Seat) -> Vec<Waiting<B>> {
         self.refuse_late();
         let mut guard = self.state();
         let state = &mut *guard;
         let Some(head) = state.waiting.iter().position(|waiting| !state.busy.contains(&waiting.key)) else {
+            state.shift.rest(seat);
             return Vec::new();
         };
         let tenant = B::tenant(&state.waiting[head].row).clone();
@@ -206,8 +237,10 @@ impl<B: Batch> Queue<B> {
             let (count, left) = (taken.len(), state.waiting.len());
             state.room.took(Instant::now(), oldest, count, left, self.limits.writers);
         }
-        if !state.waiting.is_empty() {
-            self.wake.notify_one();
+        if !state.waiting.is_empty()
+            && let Some(writer) = state.shift.next()
+        {
+            writer.notify_one();
         }
         taken
     }
@@ -231,17 +264,27 @@ impl<B: Batch> Queue<B> {
     }
 
     /// Waits for work. Empty once the queue is closed and drained.
-    async fn take(&self) -> Vec<Waiting<B>> {
+    async fn take(&self, seat: &Seat) -> Vec<Waiting<B>> {
         loop {
-            let woken = self.wake.notified();
-            let taken = self.take_now();
+            let taken = self.take_now(seat);
             if !taken.is_empty() {
                 return taken;
             }
             if self.closed.load(Ordering::Acquire) && self.state().waiting.is_empty() {
                 return Vec::new();
             }
-            woken.await;
+            seat.woken().await;
+        }
+    }
+
+    /// A writer goes. Where it was woken and took nothing, another one is.
+    fn leave(&self, seat: &Seat) {
+        let mut state = self.state();
+        state.shift.leave(seat);
+        if !state.waiting.is_empty()
+            && let Some(writer) = state.shift.next()
+        {
+            writer.notify_one();
         }
     }
 
@@ -250,10 +293,10 @@ impl<B: Batch> Queue<B> {
         for key in keys {
             state.busy.remove(&key);
         }
-        let more = !state.waiting.is_empty();
+        let woken = if state.waiting.is_empty() { None } else { state.shift.next() };
         drop(state);
-        if more {
-            self.wake.notify_one();
+        if let Some(writer) = woken {
+            writer.notify_one();
         }
     }
 
@@ -267,164 +310,5 @@ impl<B: Batch> Queue<B> {
         for waiting in waiting {
             let _ = waiting.answer.send(Err(Error::Unreachable));
         }
-    }
-}
-
-/// One writing task: connect, write until the connection is lost, connect again.
-async fn write<B: Batch>(queue: Arc<Queue<B>>, target: <B::Line as Line>::Target) {
-    let mut pause = RECONNECT_MIN;
-    while !(queue.closed.load(Ordering::Acquire) && queue.state().waiting.is_empty()) {
-        match open(&queue, &target).await {
-            Ok(line) => {
-                pause = RECONNECT_MIN;
-                queue.connected.fetch_add(1, Ordering::AcqRel);
-                let drained = write_until_lost(&queue, &line).await;
-                if queue.connected.fetch_sub(1, Ordering::AcqRel) == 1 {
-                    queue.refuse_all();
-                }
-                if drained {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::debug!(
-                    writer = B::NAME,
-                    error = &error as &dyn std::error::Error,
-                    "no connection to write to"
-                );
-                if queue.connected.load(Ordering::Acquire) == 0 {
-                    queue.refuse_all();
-                }
-                tokio::time::sleep(pause).await;
-                pause = (pause * 2).min(RECONNECT_MAX);
-            }
-        }
-    }
-}
-
-/// A line that has run the statement once, without rows: the server plans a function's statements at its first call,
-/// and that must not be a guest's.
-async fn open<B: Batch>(queue: &Queue<B>, target: &<B::Line as Line>::Target) -> Result<B::Line, Error> {
-    let (batch, max) = (&queue.batch, queue.limits.statement_max);
-    let line = batch.open(target).await?;
-    match tokio::time::timeout(max, batch.send(&line, "", &[])).await {
-        Ok(Ok(_)) => Ok(line),
-        Ok(Err(error)) => Err(error.into()),
-        Err(_) => Err(Error::Deadline(max)),
-    }
-}
-
-/// True once the queue is closed and drained, false when the connection is lost.
-async fn write_until_lost<B: Batch>(queue: &Queue<B>, line: &B::Line) -> bool {
-    loop {
-        let batch = tokio::select! {
-            batch = queue.take() => batch,
-            () = line.lost() => return false,
-        };
-        if batch.is_empty() {
-            return true;
-        }
-        let keys: Vec<u64> = batch.iter().map(|waiting| waiting.key).collect();
-        let kept = send_until_answered(queue, line, batch).await;
-        queue.release(keys.into_iter());
-        if !kept {
-            return false;
-        }
-    }
-}
-
-/// Sends a batch, in parts where a row is at fault, until everybody in it is answered. False when the
-/// connection is of no more use.
-async fn send_until_answered<B: Batch>(queue: &Queue<B>, line: &B::Line, batch: Vec<Waiting<B>>) -> bool {
-    let Some(tenant) = batch.first().map(|waiting| B::tenant(&waiting.row).clone()) else { return true };
-    let mut parts = vec![(batch, 0_u8)];
-    while let Some((mut part, resends)) = parts.pop() {
-        let rows: Vec<&B::Row> = part.iter().map(|waiting| &waiting.row).collect();
-        let batch = queue.batches.fetch_add(1, Ordering::Relaxed);
-        let began = Instant::now();
-        let max = queue.limits.statement_max;
-        let sent = tokio::time::timeout(max, queue.batch.send(line, tenant.as_str(), &rows)).await;
-        let ended = Instant::now();
-        trace(&mut part, batch, (began, ended), &sent);
-        let error = match sent {
-            Ok(Ok(answers)) if answers.len() == part.len() => {
-                if let Some(metrics) = queue.metrics.get() {
-                    metrics.observe_flush(part.len(), ended.saturating_duration_since(began).as_secs_f64());
-                }
-                for (waiting, answer) in part.into_iter().zip(answers) {
-                    let _ = waiting.answer.send(Ok(answer));
-                }
-                continue;
-            }
-            Ok(Ok(answers)) => {
-                let shape = format!("{} answered {} of {} rows", B::NAME, answers.len(), part.len());
-                tracing::error!("{shape}");
-                answer_all(part, &Error::Corrupt(shape));
-                continue;
-            }
-            Ok(Err(SendError::Shape(shape))) => {
-                tracing::error!(statement = B::NAME, "{shape}");
-                answer_all(part, &Error::Corrupt(shape));
-                continue;
-            }
-            Ok(Err(SendError::Failed(cause))) => cause,
-            Err(_) => {
-                tracing::warn!(statement = B::NAME, "gave up a connection that did not answer");
-                answer_all(part, &Error::Deadline(max));
-                answer_rest(parts);
-                return false;
-            }
-        };
-        match Failure::of(&error) {
-            Failure::Resend if resends < RESENDS_MAX => parts.push((part, resends + 1)),
-            Failure::BadValue | Failure::Resend if part.len() > 1 => {
-                let rest = part.split_off(part.len() / 2);
-                parts.push((rest, 0));
-                parts.push((part, 0));
-            }
-            Failure::BadValue => answer_all(part, &Error::BadValue(Arc::new(error))),
-            Failure::Resend | Failure::Busy => {
-                tracing::warn!(statement = B::NAME, %error, "the database is short of something");
-                answer_all(part, &Error::Unavailable(Arc::new(error)));
-            }
-            Failure::Lost => {
-                tracing::warn!(statement = B::NAME, %error, "lost the connection");
-                answer_all(part, &Error::Unavailable(Arc::new(error)));
-                answer_rest(parts);
-                return false;
-            }
-            Failure::Broken => {
-                tracing::error!(statement = B::NAME, %error, "a statement of ours failed");
-                answer_all(part, &Error::Broken(Arc::new(error)));
-            }
-        }
-    }
-    true
-}
-
-/// Tells the traces of the rows of a statement, before anybody is answered.
-fn trace<B: Batch, T, E, Late>(
-    part: &mut [Waiting<B>],
-    batch: u64,
-    times: (Instant, Instant),
-    sent: &Result<Result<T, E>, Late>,
-) {
-    let share = Share { batch, rows: part.len() };
-    let outcome = if matches!(sent, Ok(Ok(_))) { Outcome::Done } else { Outcome::Failed };
-    for trace in part.iter_mut().filter_map(|waiting| waiting.trace.as_mut()) {
-        trace.sent(share, times, outcome);
-    }
-}
-
-fn answer_all<B: Batch>(part: Vec<Waiting<B>>, error: &Error) {
-    for waiting in part {
-        let _ = waiting.answer.send(Err(error.clone()));
-    }
-}
-
-/// Parts that were not sent when the connection was lost.
-fn answer_rest<B: Batch>(parts: Vec<(Vec<Waiting<B>>, u8)>) {
-    for (part, _) in parts {
-        answer_all(part, &Error::Unreachable);
     }
 }

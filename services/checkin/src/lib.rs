@@ -51,7 +51,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
 pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::starting(StoreKind::Postgres);
-    let store = Store::open(StoreSettings {
+    let store = Store::open_without_writers(StoreSettings {
         url: config.database.url,
         application_name: config.service.service_name.clone(),
         writes: Writes::CheckIns,
@@ -76,6 +76,8 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         openapi: openapi::document(),
     };
     Ok(Server::bind(options, move |routes: &mut Routes| {
+        let writing = state.store.clone();
+        routes.at_worker(move || writing.write_here());
         routes.state(Arc::clone(&state)).post("/api/checkin/success", Success::Created, check_in::check_in);
         if let Some((point, guard)) = &injected {
             let path = "/admin/faults/stage-delay";

@@ -137,9 +137,16 @@ pub fn bind_to(
     .map_err(|fault| ConfigFaults::of(&variable::SUPABASE_JWKS_URL, fault.to_string()))?
     .with_login_page(admin::form_for);
     let desk = Arc::new(admin::Desk::new(Arc::new(guard), store.database().cloned()));
+    let database = store.database().cloned();
     let state = Arc::new(State::new(config, store, way, metrics, clock));
     let server = Server::bind(options, move |routes: &mut Routes| {
+        let database = database.clone();
         routes
+            .at_worker(move || {
+                if let Some(database) = database {
+                    database.write_here();
+                }
+            })
             .state(Arc::clone(&state))
             .post("/v1/events", Success::Accepted, events::post_events)
             .cross_origin("/v1/events", &seatpilot_signing::HEADERS)

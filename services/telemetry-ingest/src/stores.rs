@@ -24,7 +24,9 @@ pub(crate) fn open(config: &Config, clock: &Clock) -> Result<(EventStore, Readin
     match &config.store {
         StoreConfig::Postgres(database) => {
             let readiness = Readiness::starting(StoreKind::Postgres);
-            let store = Store::open(StoreSettings {
+            // What comes over a bus is written where it is taken off it, else where requests are served.
+            let open = if config.bus.is_some() { Store::open } else { Store::open_without_writers };
+            let store = open(StoreSettings {
                 url: database.url.clone(),
                 application_name: config.service.service_name.clone(),
                 writes: writes(config),

@@ -65,7 +65,7 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
 fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc<Ledger>), Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::starting(StoreKind::Postgres);
-    let store = Store::open(StoreSettings {
+    let store = Store::open_without_writers(StoreSettings {
         url: config.database.url,
         application_name: config.service.service_name.clone(),
         writes: Writes::Arrivals,
@@ -90,7 +90,9 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
         openapi: openapi::document(),
     };
     let server = Server::bind(options, move |routes: &mut Routes| {
+        let writing = state.store.clone();
         routes
+            .at_worker(move || writing.write_here())
             .state(Arc::clone(&state))
             .post("/api/wayfinding/arrive-table", Success::Created, arrive_table::arrive_table)
             .cross_origin("/api/wayfinding/arrive-table", &seatpilot_signing::HEADERS)

@@ -1,6 +1,6 @@
 //! A durable check-in: device, decision, session, telemetry event and way, beside the same writes by pgbench.
 
-use std::rc::Rc;
+use std::{rc::Rc, time::Duration};
 
 use anyhow::ensure;
 use tokio::sync::Mutex;
@@ -42,6 +42,7 @@ pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let peak = Spread::of(many.ours().map(Reading::rate)).median;
     let mut figures: Vec<Figure> = at_full_load(&many).into();
     figures.push(by_itself(&one));
+    figures.extend(log(bench, &house, &service, &script).await?);
     figures.extend(crowd(bench, &house, &service, &script, peak * CROWD_LOAD).await?);
 
     let stored = house.evening.count("select count(*) from ops.checkin_sessions").await;
@@ -87,6 +88,30 @@ fn by_itself(pairs: &Pairs) -> Figure {
         Aim::AtMost(1.4),
         costs(pairs.ours()),
     )
+}
+
+/// What Postgres writes ahead for it: bytes a check-in, and how many share a flush.
+async fn log(
+    bench: &Bench,
+    house: &House,
+    service: &Service,
+    script: &Rc<CheckIns>,
+) -> anyhow::Result<[Figure; 2]> {
+    let mut driver = Driver::open(service.address, MANY, service.pid(), house.database_pid).await?;
+    // Backends tell of it once a second.
+    let told = Duration::from_millis(1_500);
+    tokio::time::sleep(told).await;
+    let before = (house.log_bytes().await, house.log_flushes().await);
+    let reading = driver.drive(script, Pace::Closed, bench.plan.lasting).await?;
+    tokio::time::sleep(told).await;
+    let after = (house.log_bytes().await, house.log_flushes().await);
+    let done = reading.done as f64;
+    let (bytes, flushes) = ((after.0 - before.0) as f64 / done, done / (after.1 - before.1).max(1) as f64);
+    let case = "durable check-in, 64 connections";
+    Ok([
+        Figure::alone(case, "WAL, bytes for each", &[bytes], Aim::Told, "pg_stat_wal".to_owned()),
+        Figure::alone(case, "check-ins a flush of the WAL", &[flushes], Aim::Told, "pg_stat_wal".to_owned()),
+    ])
 }
 
 /// A thousand gates, each at its own times.

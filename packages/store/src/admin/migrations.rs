@@ -52,6 +52,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "110" "ops_signing_key_rotate",
     "111" "rest_ingest",
     "113" "telemetry_nonce_floor",
+    "114" "claims_read_in_place",
 };
 
 /// The ledger as the Supabase CLI makes it.

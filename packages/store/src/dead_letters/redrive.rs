@@ -116,7 +116,8 @@ impl DeadLetterDesk<'_> {
         let token = Uuid::new_v4();
         let (actor_type, _) = self.actor();
         let rows = self.act(CLAIM, &[&actor_type, &wanted, &token]).await?;
-        let mut claimed = rows.iter().map(|row| Claimed::of_row(row, &signers)).collect::<Result<Vec<_>, _>>()?;
+        let mut claimed =
+            rows.iter().map(|row| Claimed::of_row(row, &signers)).collect::<Result<Vec<_>, _>>()?;
         claimed.sort_by_key(|letter| (letter.received_at, letter.dlq_id));
         let mut became = self.settle(token, &claimed).await?;
         if became.len() < wanted.len() {

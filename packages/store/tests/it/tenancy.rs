@@ -120,11 +120,13 @@ const RULES: &[Rule] = &[
         ],
     },
     Rule {
-        says: "a function finds names in pg_catalog only, and a caller's own types last",
+        says: "a function finds names in pg_catalog only, and a caller's own types last, or looks for none",
         broken_by: "select f.oid::regprocedure::text from pg_proc f
             where f.pronamespace::regnamespace::text in ('ops', 'telemetry', 'app', 'audit', 'seatpilot_rest')
-                and not coalesce(f.proconfig @> array['search_path=pg_catalog, pg_temp'], false)",
+                and not coalesce(f.proconfig @> array['search_path=pg_catalog, pg_temp'], false)
+                and f.prosqlbody is null",
         planted: &[
+            "create or replace function telemetry.claim_role() returns text language sql stable as 'select null::text'",
             "alter function telemetry.refresh_mv(text) set search_path = ''",
             "alter function ops.tenant_ids() reset search_path",
         ],
