@@ -130,8 +130,15 @@ async fn write<F>(
             });
         };
         if stopping {
-            // What was fetched ahead is another's now, at once.
+            let mut ahead = Vec::new();
             while let Some(Some(Ok(message))) = messages.next().now_or_never() {
+                ahead.push(message);
+            }
+            // First nothing more is asked for, or the bus would hand to us again what we give back.
+            drop(messages);
+            flush(&inner).await;
+            // What was fetched ahead is another's now, at once.
+            for message in ahead {
                 settle(&message, AckKind::Nak(None)).await;
             }
             break;
@@ -140,6 +147,11 @@ async fn write<F>(
     }
     // All places are free when nothing is in hand.
     let _ = places.acquire_many(u32::try_from(IN_HAND_MAX).unwrap_or(u32::MAX)).await;
+    flush(&inner).await;
+}
+
+/// Waits until the server has what was said to it.
+async fn flush(inner: &Inner) {
     if let Some((client, _)) = inner.client.get() {
         let _ = client.flush().await;
     }

@@ -18,7 +18,7 @@ async fn seated(evening: &Evening, n: usize, ago_seconds: i64) -> Uuid {
     }
 }
 
-fn ping(evening: &Evening, session_id: Uuid) -> ArrivalPing {
+pub(crate) fn ping(evening: &Evening, session_id: Uuid) -> ArrivalPing {
     ArrivalPing {
         tenant: evening.tenant.clone(),
         ping_id: Uuid::now_v7(),
@@ -32,11 +32,11 @@ fn ping(evening: &Evening, session_id: Uuid) -> ArrivalPing {
     }
 }
 
-async fn signage(evening: &Evening) -> Store {
+pub(crate) async fn signage(evening: &Evening) -> Store {
     evening.store("seatpilot_wayfinding", Writes::Arrivals).await
 }
 
-fn nonce(nonce: &str, body: u8) -> Option<Nonce> {
+pub(crate) fn nonce(nonce: &str, body: u8) -> Option<Nonce> {
     Some(Nonce {
         key_id: "sign_key_01".into(),
         ts: now().as_second(),

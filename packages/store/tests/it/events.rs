@@ -10,14 +10,14 @@ use uuid::Uuid;
 
 use crate::evening::{Evening, now};
 
-fn heartbeat(id: Uuid, data: &str) -> String {
+pub(crate) fn heartbeat(id: Uuid, data: &str) -> String {
     format!(
         r#"{{"id":"{id}","type":"device.heartbeat","occurred_at":"{}","venue_id":"hall","data":{data}}}"#,
         now()
     )
 }
 
-fn submission(evening: &Evening, nonce: &str, body: &str) -> Submission {
+pub(crate) fn submission(evening: &Evening, nonce: &str, body: &str) -> Submission {
     let now = now();
     Submission {
         tenant: evening.tenant.clone(),
@@ -33,7 +33,7 @@ fn submission(evening: &Evening, nonce: &str, body: &str) -> Submission {
     }
 }
 
-async fn ingest(evening: &Evening) -> Store {
+pub(crate) async fn ingest(evening: &Evening) -> Store {
     evening.store("seatpilot_ingest", Writes::Events).await
 }
 

@@ -19,6 +19,7 @@ mod metering;
 mod migrations;
 mod pg_cron;
 mod pgtap;
+mod plans;
 mod retention;
 mod signing_keys;
 mod stores;

@@ -37,6 +37,7 @@ const BOUNDED: &[(&str, &str)] = &[
     ("reason", "closed"),
     ("view", "closed"),
     ("outcome", "closed"),
+    ("delivery", "closed"),
     ("kind", "closed"),
     ("state", "closed"),
     ("method", "seven, and OTHER"),
