@@ -149,7 +149,7 @@ impl Script for Arrivals {
     }
 
     fn check(&self, heard: Heard<'_>) -> anyhow::Result<()> {
-        ensure!(heard.status == 200, "an arrival was answered {}", told(heard));
+        ensure!(heard.status == 201, "an arrival was answered {}", told(heard));
         self.seated.set(self.seated.get() + 1);
         Ok(())
     }
