@@ -70,8 +70,7 @@ without_tenant (name) as (values
 -- What is unique across tenants, since it says whose the caller is.
 unique_across (name) as (values
     ('ops.devices_pkey'), ('ops.devices_token_hash'), -- a token
-    ('ops.signing_keys_pkey'),                        -- a key's id
-    ('telemetry.ingest_nonces_key')                   -- of such a key
+    ('ops.signing_keys_pkey')                         -- a key's id
 )
 
 select rule, object, why

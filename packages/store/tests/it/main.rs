@@ -11,6 +11,7 @@ mod check_ins;
 mod claims;
 mod contact;
 mod dead_letters;
+mod distribution;
 mod evening;
 mod events;
 mod grants;

@@ -134,7 +134,9 @@ async fn what_the_cli_applied_leaves_us_nothing_to_do_and_an_edit_is_refused() {
     assert!(admin.migrate(|_| {}).await.unwrap().is_empty());
     for number in 0..MIGRATIONS.len() {
         let mut edited: Vec<Migration> = MIGRATIONS.to_vec();
-        let sql = MIGRATIONS[number].sql.replacen("create", "create ", 1);
+        let word =
+            ["create", "alter"].into_iter().find(|word| MIGRATIONS[number].sql.contains(word)).unwrap();
+        let sql = MIGRATIONS[number].sql.replacen(word, &format!("{word} "), 1);
         assert_ne!(sql, MIGRATIONS[number].sql);
         edited[number].sql = sql.leak();
         match admin.migrate_with(&edited, &mut |_| {}).await {

@@ -93,8 +93,7 @@ const RULES: &[Rule] = &[
                 and not t.tenant = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
                 and i.indexrelid::regclass::text not in (
                     'ops.devices_pkey', 'ops.devices_token_hash', -- they are what says whose the caller is
-                    'ops.signing_keys_pkey',                      -- so is a key's id
-                    'telemetry.ingest_nonces_key'                 -- of such a key
+                    'ops.signing_keys_pkey'                       -- so is a key's id
                 )",
         planted: &["create unique index later on telemetry.events_dlq (dlq_id)"],
     },
