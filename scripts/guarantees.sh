@@ -76,6 +76,7 @@ need_nginx "$root/target/tools"
 want_supply_chain "$root/target/tools"
 want_schemathesis "$root/target/tools"
 want_nats "$root/target/tools"
+want_pgbouncer "$root/target/tools"
 logs=$root/target/guarantees
 mkdir -p "$logs"
 say "Building (target/guarantees/build.log)."

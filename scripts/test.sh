@@ -84,6 +84,7 @@ want_browser "$root/target/tools"
 want_sdk_js "$root/target/tools"
 want_senders "$root/target/tools"
 want_nats "$root/target/tools"
+want_pgbouncer "$root/target/tools"
 want_office
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   venues=''

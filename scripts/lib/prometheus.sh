@@ -117,11 +117,12 @@ debian_archive() {
     sed -n 's/^Debian Debian \([^ ]*\).*/\1/p' | head -n 1
 }
 
-# The packages of Debian's next release, into $1.
-next_prometheus() {
-  local made=$1 archive options=() option
+# Options of apt-get, a line each, for the packages of another release $2 of Debian, with lists of its own in $1; none
+# where there is no such archive.
+options_of_next_debian() {
+  local own=$1 release=$2 archive options=() option
   command -v apt-get >/dev/null && command -v dpkg-deb >/dev/null && [ -r "$DEBIAN_KEYRING" ] || return 1
-  while IFS= read -r option; do options+=("$option"); done < <(own_apt_lists "$made.apt")
+  while IFS= read -r option; do options+=("$option"); done < <(own_apt_lists "$own")
   archive=$(debian_archive)
   if [ -z "$archive" ]; then
     # Who made an archive stands in its lists.
@@ -129,9 +130,19 @@ next_prometheus() {
     archive=$(debian_archive "${options[@]}")
   fi
   [ -n "$archive" ] || return 1
-  printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$archive" "$SECOND_PROMETHEUS_RELEASE" >"$made.apt/sources.list"
-  options+=(-o "Dir::Etc::sourcelist=$made.apt/sources.list" -o Dir::Etc::sourceparts=/dev/null)
+  printf 'deb [signed-by=%s] %s %s main\n' "$DEBIAN_KEYRING" "$archive" "$release" >"$own/sources.list"
+  # Names and checksums are all that is needed of it.
+  options+=(-o "Dir::Etc::sourcelist=$own/sources.list" -o Dir::Etc::sourceparts=/dev/null -o Acquire::Languages=none
+    -o Acquire::IndexTargets::deb::DEP-11::DefaultEnabled=false)
   apt-get "${options[@]}" -q update >/dev/null 2>&1 || return 1
+  printf '%s\n' "${options[@]}"
+}
+
+# The packages of Debian's next release, into $1.
+next_prometheus() {
+  local made=$1 options=() option
+  while IFS= read -r option; do options+=("$option"); done < <(options_of_next_debian "$made.apt" "$SECOND_PROMETHEUS_RELEASE")
+  [ "${#options[@]}" -gt 0 ] || return 1
   apt_unpack_prometheus "$made" "${options[@]}" || return 1
   link_prometheus "$made" "$made/root/usr/bin" && relocate_alertmanager "$made"
 }

@@ -144,6 +144,8 @@ need_postgres() {
 . "$(dirname "${BASH_SOURCE[0]}")/senders.sh"
 # shellcheck source=scripts/lib/nats.sh
 . "$(dirname "${BASH_SOURCE[0]}")/nats.sh"
+# shellcheck source=scripts/lib/pgbouncer.sh
+. "$(dirname "${BASH_SOURCE[0]}")/pgbouncer.sh"
 
 # The real Supabase CLI, which the migrations are judged by; it brings its binary with the package.
 SUPABASE_CLI=3.1.0

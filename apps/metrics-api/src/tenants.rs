@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{Clock, ConfigFaults, DatabaseConfig, Deployment, Readiness, Shutdown, variable};
+use seatpilot_runtime::{Clock, ConfigFaults, DatabaseConfig, Deployment, Readiness, Shutdown};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 use crate::SERVICE;
@@ -28,7 +28,7 @@ pub(crate) fn follow(
 ) -> Result<(), ConfigFaults> {
     let mut contact = readiness.subscribe();
     let store = Store::open(StoreSettings {
-        url: database.url,
+        database,
         application_name: format!("seatpilot-{SERVICE}"),
         writes: Writes::Nothing,
         maps: Maps::NotKept,
@@ -37,7 +37,7 @@ pub(crate) fn follow(
         readiness,
         clock,
     })
-    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
+    .map_err(|fault| ConfigFaults::of(fault.variable(), fault.to_string()))?;
     tokio::spawn(async move {
         loop {
             let pause = match store.tenants().await {

@@ -128,7 +128,7 @@ fn at_rest_of(data_dir: &Path) -> Result<AtRest, Failure> {
 /// Configuration faults (exit 64).
 pub fn database_of(environment: Environment) -> Result<Option<SecretString>, Failure> {
     let config = environment.read(DatabaseConfig::optional)?;
-    Ok(config.map(|config| config.url))
+    Ok(config.map(DatabaseConfig::into_direct))
 }
 
 /// Which tenant: the one asked for, else the running one's, else [`DEFAULT_TENANT`].

@@ -26,7 +26,7 @@ pub(crate) async fn open(
     let readiness = Readiness::starting(StoreKind::Postgres);
     let mut state = readiness.subscribe();
     let store = Store::open(StoreSettings {
-        url: SecretString::from(evening.db.url_as(role).as_str()),
+        database: SecretString::from(evening.db.url_as(role).as_str()).into(),
         application_name: "bench".to_owned(),
         writes,
         maps,

@@ -62,7 +62,8 @@ impl Service {
         }
     }
 
-    const fn role(self) -> &'static str {
+    /// The role that it logs in as.
+    pub const fn role(self) -> &'static str {
         match self {
             Self::Checkin => "seatpilot_checkin",
             Self::Wayfinding => "seatpilot_wayfinding",

@@ -37,4 +37,4 @@ pub use invocation::service_main;
 pub use readiness::{BusState, Readiness, ReadinessState, StoreKind};
 pub use secret::{Secret, SecretBytes, SecretString};
 pub use shutdown::Shutdown;
-pub use store_config::{DatabaseConfig, RestConfig, StoreConfig};
+pub use store_config::{DatabaseConfig, Pooler, RestConfig, StoreConfig};

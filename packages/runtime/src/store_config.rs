@@ -33,14 +33,67 @@ impl StoreChoice {
     }
 }
 
+/// What stands between a process and its database.
+#[derive(Debug, Clone)]
+pub enum Pooler {
+    /// Nothing: a connection is the server's own, for as long as it lives.
+    None,
+    /// A pooler that gives each transaction whichever connection of the server is free (pgBouncer in transaction mode).
+    Transaction {
+        /// The way past it, for what belongs to a connection: hearing of changes.
+        direct_url: SecretString,
+    },
+}
+
+impl Pooler {
+    /// `DATABASE_POOLER`. What is returned beside a fault is a placeholder that [`Environment::finish`] keeps from being
+    /// used.
+    fn read(env: &mut Environment) -> Self {
+        let is_there = env.word(&variable::DATABASE_POOLER, &[("none", false), ("transaction", true)], false);
+        let faults_before = env.fault_count();
+        let direct = database_url(env, &variable::DATABASE_DIRECT_URL);
+        match (is_there, direct) {
+            (true, Some(direct_url)) => return Self::Transaction { direct_url },
+            (true, None) if env.fault_count() == faults_before => env.fault(
+                &variable::DATABASE_DIRECT_URL,
+                "is required by DATABASE_POOLER=transaction: Postgres itself, with the same role and database; what changes \
+                 is heard there",
+            ),
+            (false, Some(_)) => env.fault(
+                &variable::DATABASE_DIRECT_URL,
+                "is for DATABASE_POOLER=transaction, which is not set: if DATABASE_URL leads to a pooler, set it",
+            ),
+            (true | false, None) => {}
+        }
+        Self::None
+    }
+}
+
 /// The database, as far as the environment knows it.
 #[derive(Debug, Clone)]
 pub struct DatabaseConfig {
     /// `postgres://…` or `key=value …`; the driver has the last word on it.
     pub url: SecretString,
+    /// What stands in between.
+    pub pooler: Pooler,
+}
+
+impl From<SecretString> for DatabaseConfig {
+    /// With nothing in between.
+    fn from(url: SecretString) -> Self {
+        Self { url, pooler: Pooler::None }
+    }
 }
 
 impl DatabaseConfig {
+    /// The way to the server itself, for what works on connections: an operator's commands.
+    pub fn into_direct(self) -> SecretString {
+        match self.pooler {
+            Pooler::None => self.url,
+            Pooler::Transaction { direct_url } => direct_url,
+        }
+    }
+
     /// For a process that cannot work without one: none is a fault of `DATABASE_URL`. What is returned then
     /// is a placeholder that [`Environment::finish`] keeps from being used.
     pub fn required(env: &mut Environment) -> Self {
@@ -52,7 +105,7 @@ impl DatabaseConfig {
                     "is required: postgres://user:password@host:port/database (or set SUPABASE_DB_URL)",
                 );
             }
-            Self { url: SecretString::default() }
+            SecretString::default().into()
         })
     }
 
@@ -74,17 +127,24 @@ impl DatabaseConfig {
     }
 
     fn named(env: &mut Environment) -> Option<Self> {
+        let pooler = Pooler::read(env);
         let mut url = None;
         for source in [&variable::DATABASE_URL, &variable::SUPABASE_DB_URL] {
-            if let Some(found) = env.secret(source) {
-                if !is_connection_string(found.expose_secret()) {
-                    env.fault(source, "must be postgres://user:password@host:port/database or host=… user=…");
-                }
-                url = url.or(Some(found));
-            }
+            // Both are read: the one that is not used is judged too.
+            let found = database_url(env, source);
+            url = url.or(found);
         }
-        url.map(|url| Self { url })
+        url.map(|url| Self { url, pooler })
     }
+}
+
+/// A variable that names a database, judged by its looks.
+fn database_url(env: &mut Environment, source: &'static variable::Variable) -> Option<SecretString> {
+    let found = env.secret(source)?;
+    if !is_connection_string(found.expose_secret()) {
+        env.fault(source, "must be postgres://user:password@host:port/database or host=… user=…");
+    }
+    Some(found)
 }
 
 fn is_connection_string(text: &str) -> bool {
@@ -196,6 +256,8 @@ mod tests {
     const DATABASE: (&str, &str) = ("DATABASE_URL", "postgres://a:b@c/d");
     const URL: (&str, &str) = ("SUPABASE_URL", "https://x.supabase.co");
     const KEY: (&str, &str) = ("SUPABASE_SERVICE_ROLE_KEY", "sb_secret_abc");
+    const POOLER: (&str, &str) = ("DATABASE_POOLER", "transaction");
+    const PAST_IT: (&str, &str) = ("DATABASE_DIRECT_URL", "postgres://a:b@e/d");
     const HMAC: (&str, &str) = ("HMAC_TENANT_SECRET", "demo:key_demo-1:c2l4dGVlbi1ieXRlcy1vaw==");
 
     fn read(pairs: &[(&str, &str)]) -> Result<&'static str, Vec<&'static str>> {
@@ -247,6 +309,22 @@ mod tests {
         assert_eq!(
             read(&[URL, ("SUPABASE_SERVICE_ROLE_KEY", "sb_publishable_abc")]),
             Err(vec!["SUPABASE_SERVICE_ROLE_KEY"])
+        );
+    }
+
+    #[test]
+    fn a_pooler_needs_the_way_past_it_and_the_way_past_it_a_pooler() {
+        assert_eq!(read(&[DATABASE, POOLER, PAST_IT]), Ok("postgres"));
+        assert_eq!(read(&[DATABASE, ("DATABASE_POOLER", "none")]), Ok("postgres"));
+        assert_eq!(read(&[DATABASE, POOLER]), Err(vec!["DATABASE_DIRECT_URL"]));
+        assert_eq!(read(&[DATABASE, PAST_IT]), Err(vec!["DATABASE_DIRECT_URL"]));
+        assert_eq!(
+            read(&[DATABASE, POOLER, ("DATABASE_DIRECT_URL", "nowhere")]),
+            Err(vec!["DATABASE_DIRECT_URL"])
+        );
+        assert_eq!(
+            read(&[DATABASE, ("DATABASE_POOLER", "session"), PAST_IT]),
+            Err(vec!["DATABASE_POOLER", "DATABASE_DIRECT_URL"])
         );
     }
 

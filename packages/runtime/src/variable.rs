@@ -99,6 +99,12 @@ variables! {
         DATABASE_URL = "postgres://seatpilot:change-me@127.0.0.1:5432/seatpilot", Secret;
         /// The same, where Supabase's name for it is already set; read if `DATABASE_URL` is not.
         SUPABASE_DB_URL = "", Secret;
+        /// What `DATABASE_URL` leads to: `none` (default: Postgres) or `transaction`, a pooler that gives each transaction
+        /// another connection of the server, as pgBouncer in transaction mode does (docs/scaling.md).
+        DATABASE_POOLER = "none", Open;
+        /// Postgres itself, past the pooler, with the same role and database; required by `DATABASE_POOLER=transaction`: what
+        /// changes is heard there. One connection a process.
+        DATABASE_DIRECT_URL = "", Secret;
         /// Where telemetry-ingest keeps what it is sent: `auto` (default: Postgres where there is a database URL, else
         /// Supabase's REST interface), `postgres`, `rest`, or `memory`: lost at the end of the process, for trying out,
         /// refused in production, and only by this name. All others have `postgres` only.

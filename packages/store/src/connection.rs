@@ -1,6 +1,11 @@
 //! One connection to Postgres, and the settings that all of them share.
 
-use seatpilot_runtime::{Deployment, Readiness, SecretString};
+use std::sync::Arc;
+
+use seatpilot_runtime::{
+    DatabaseConfig, Deployment, Pooler, Readiness, SecretString,
+    variable::{self, Variable},
+};
 use tokio::{sync::watch, task::JoinHandle};
 use tokio_postgres::{
     Client, NoTls,
@@ -8,7 +13,9 @@ use tokio_postgres::{
 };
 
 use crate::{
-    Error, standing,
+    Error,
+    asking::Types,
+    standing,
     waits::{CONNECT_MAX, KEEPALIVE_AFTER, OPEN_MAX, UNACKNOWLEDGED_MAX},
 };
 
@@ -26,6 +33,24 @@ pub enum UrlFault {
     /// Everybody knows the password.
     #[error("has a password that anybody would try first: production asks for another")]
     GuessablePassword,
+    /// Settings of a session, which is nobody's behind a pooler.
+    #[error(
+        "has options=…, which a pooler in transaction mode does not hand on: set them by `alter role … set …`"
+    )]
+    Options,
+    /// The way past a pooler cannot be used.
+    #[error(transparent)]
+    Direct(Box<UrlFault>),
+}
+
+impl UrlFault {
+    /// What it is a fault of.
+    pub fn variable(&self) -> &'static Variable {
+        match self {
+            Self::Malformed | Self::Tls | Self::GuessablePassword | Self::Options => &variable::DATABASE_URL,
+            Self::Direct(_) => &variable::DATABASE_DIRECT_URL,
+        }
+    }
 }
 
 /// Shortest password in production, in bytes; a database is seldom asked from outside, but it is all there is.
@@ -45,6 +70,8 @@ const PASSWORDS_OF_MANUALS: &[&str] = &[
 #[derive(Clone)]
 pub(crate) struct Target {
     config: tokio_postgres::Config,
+    /// Where a pooler stands in between: what statements need that are sent through it, and the way past it.
+    pooled: Option<Arc<Types>>,
     /// In production: who is told of a database that must not be used.
     held_to: Option<Readiness>,
 }
@@ -65,7 +92,24 @@ impl Target {
             .keepalives_idle(KEEPALIVE_AFTER)
             // Of several hosts the one that writes; a standby is no contact.
             .target_session_attrs(TargetSessionAttrs::ReadWrite);
-        Ok(Self { config, held_to: None })
+        Ok(Self { config, pooled: None, held_to: None })
+    }
+
+    /// Where a process was told that its database is.
+    pub(crate) fn of(database: &DatabaseConfig, application_name: &str) -> Result<Self, UrlFault> {
+        let mut target = Self::parse(&database.url, application_name)?;
+        match &database.pooler {
+            Pooler::None => {}
+            Pooler::Transaction { direct_url } => {
+                if target.config.get_options().is_some() {
+                    return Err(UrlFault::Options);
+                }
+                let direct = Self::parse(direct_url, &format!("{application_name} direct"))
+                    .map_err(|fault| UrlFault::Direct(Box::new(fault)))?;
+                target.pooled = Some(Arc::new(Types::new(direct.config)));
+            }
+        }
+        Ok(target)
     }
 
     /// The same for a process that serves. In production each connection is held to what a database has to be there;
@@ -76,6 +120,9 @@ impl Target {
             Deployment::Production => {
                 if is_guessable(&self.config) {
                     return Err(UrlFault::GuessablePassword);
+                }
+                if self.pooled.as_ref().is_some_and(|types| is_guessable(types.direct())) {
+                    return Err(UrlFault::Direct(Box::new(UrlFault::GuessablePassword)));
                 }
                 self.held_to = Some(readiness.clone());
             }
@@ -94,25 +141,24 @@ impl Target {
         }
     }
 
+    /// The way that requests take.
     pub(crate) fn config(&self) -> &tokio_postgres::Config {
         &self.config
     }
 
-    /// Opens a connection and a task that drives it. `connect_timeout` bounds the socket only, so the whole
-    /// is bounded here: a server that accepts and then says nothing must not hold us.
+    /// The way to the server itself: what belongs to a connection, and not to a transaction, goes there.
+    pub(crate) fn direct_config(&self) -> &tokio_postgres::Config {
+        self.pooled.as_ref().map_or(&self.config, |types| types.direct())
+    }
+
+    /// What statements need that go through a pooler; none where there is no pooler.
+    pub(crate) fn pooled(&self) -> Option<&Types> {
+        self.pooled.as_deref()
+    }
+
+    /// Opens a connection on the way that requests take.
     pub(crate) async fn open(&self) -> Result<Connection, Error> {
-        let (client, connection) = match tokio::time::timeout(OPEN_MAX, self.config.connect(NoTls)).await {
-            Ok(opened) => opened?,
-            Err(_) => return Err(Error::Deadline(OPEN_MAX)),
-        };
-        let (dead, is_dead) = watch::channel(false);
-        let driver = tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(%error, "a database connection ended");
-            }
-            let _ = dead.send(true);
-        });
-        let connection = Connection { client, is_dead, driver };
+        let connection = Connection::open(&self.config).await?;
         self.vet(&connection.client).await?;
         Ok(connection)
     }
@@ -136,6 +182,23 @@ pub(crate) struct Connection {
 }
 
 impl Connection {
+    /// Opens one, and a task that drives it. `connect_timeout` bounds the socket only, so the whole is bounded here: a
+    /// server that accepts and then says nothing must not hold us.
+    pub(crate) async fn open(config: &tokio_postgres::Config) -> Result<Self, Error> {
+        let (client, connection) = match tokio::time::timeout(OPEN_MAX, config.connect(NoTls)).await {
+            Ok(opened) => opened?,
+            Err(_) => return Err(Error::Deadline(OPEN_MAX)),
+        };
+        let (dead, is_dead) = watch::channel(false);
+        let driver = tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a database connection ended");
+            }
+            let _ = dead.send(true);
+        });
+        Ok(Self { client, is_dead, driver })
+    }
+
     /// Ends when the connection has ended.
     pub(crate) async fn dead(&self) {
         let mut is_dead = self.is_dead.clone();

@@ -9,9 +9,12 @@ use tokio::{
     sync::mpsc::{self, Receiver, Sender},
     time::Instant,
 };
-use tokio_postgres::types::ToSql;
 
-use crate::{Error, reader::Reader};
+use crate::{
+    Error,
+    asking::{Asking, Value},
+    reader::{CLAIMS, Reader},
+};
 
 /// Downloads at a time; who comes while so many are under way waits as for any connection, and is then told so.
 pub(crate) const DOWNLOADS_MAX: usize = 2;
@@ -32,6 +35,13 @@ pub(crate) struct Wanted {
     pub(crate) values: [String; 2],
 }
 
+/// What is asked, as it is sent.
+struct Statements {
+    claim: Asking,
+    header: Asking,
+    lines: Asking,
+}
+
 /// What the task says.
 enum Said {
     Line(String),
@@ -47,9 +57,14 @@ pub(crate) async fn download(
     reader: &Reader,
     wanted: Wanted,
 ) -> Result<impl Stream<Item = Result<String, Error>> + use<>, Error> {
-    let borrowed = Borrowed(Some(reader.object().await?));
+    let object = reader.object().await?;
+    let statements = Statements {
+        claim: reader.asking(&object, CLAIMS).await?,
+        header: reader.asking(&object, wanted.header).await?,
+        lines: reader.asking(&object, wanted.sql).await?,
+    };
     let (sender, mut receiver) = mpsc::channel(LINES_AHEAD);
-    tokio::spawn(send(borrowed, wanted, sender));
+    tokio::spawn(send(Borrowed(Some(object)), statements, wanted, sender));
     let first = match tokio::time::timeout(FIRST_LINE_MAX, receiver.recv()).await {
         Ok(Some(Said::Line(header))) => header,
         Ok(Some(Said::Failed(error))) => return Err(error),
@@ -81,11 +96,11 @@ impl Drop for Borrowed {
     }
 }
 
-async fn send(mut borrowed: Borrowed, wanted: Wanted, sender: Sender<Said>) {
+async fn send(mut borrowed: Borrowed, statements: Statements, wanted: Wanted, sender: Sender<Said>) {
     let Some(object) = &borrowed.0 else { return };
     let ends = Instant::now() + DOWNLOAD_MAX;
     let done = tokio::select! {
-        done = tokio::time::timeout_at(ends, copy(object, &wanted, &sender)) => done,
+        done = tokio::time::timeout_at(ends, copy(object, &statements, &wanted, &sender)) => done,
         // Nobody reads any more: the server is to stop too.
         () = sender.closed() => return,
     };
@@ -102,18 +117,23 @@ async fn send(mut borrowed: Borrowed, wanted: Wanted, sender: Sender<Said>) {
     }
 }
 
-async fn copy(object: &Object, wanted: &Wanted, sender: &Sender<Said>) -> Result<(), Error> {
-    let claim = object.prepare_cached("select set_config('request.jwt.claims', $1::text, true)").await?;
-    let header = object.prepare_cached(wanted.header).await?;
-    let statement = object.prepare_cached(wanted.sql).await?;
-    let claims: [&(dyn ToSql + Sync); 1] = [&wanted.claims];
-    let (begun, claimed, header) =
-        join3(object.batch_execute(BEGIN), object.query(&claim, &claims), object.query_one(&header, &[]))
-            .await;
+async fn copy(
+    object: &Object,
+    statements: &Statements,
+    wanted: &Wanted,
+    sender: &Sender<Said>,
+) -> Result<(), Error> {
+    let Statements { claim, header, lines } = statements;
+    let claims: [Value<'_>; 1] = [&wanted.claims];
+    let (begun, claimed, headers) =
+        join3(object.batch_execute(BEGIN), claim.query(object, &claims), header.query(object, &[])).await;
     begun?;
     claimed?;
-    let header: String = header?.try_get("line")?;
-    let mut rows = std::pin::pin!(object.query_raw(&statement, wanted.values.iter()).await?);
+    let headers = headers?;
+    let header = headers.first().ok_or_else(|| Error::Corrupt("a download had no header".into()))?;
+    let header: String = header.try_get("line")?;
+    let values: [Value<'_>; 2] = [&wanted.values[0], &wanted.values[1]];
+    let mut rows = std::pin::pin!(lines.stream(object, &values).await?);
     let mut line = Some(header);
     while let Some(text) = line {
         // It fails where nobody reads any more, so nobody hears of it.

@@ -6,10 +6,11 @@ use seatpilot_domain_model::{
     DeadLetter, Item, Outcome, Receipt, RejectReason, Submission, SubmitAnswer, TenantId,
 };
 use sha2::{Digest, Sha256};
-use tokio_postgres::{Client, Row, Statement};
+use tokio_postgres::{Client, Row};
 
 use crate::{
     Error,
+    asking::Asking,
     connection::Target,
     prepared::Prepared,
     sessions::{hash, in_order},
@@ -221,10 +222,10 @@ pub(crate) fn outcome(word: &str) -> Result<Outcome, SendError> {
 /// Returns how many there were. The strict parser refuses what jsonb refuses; this is the net below it.
 pub(crate) async fn bury_refused(
     client: &Client,
-    statement: &Statement,
+    statement: &Asking,
     submission: &mut Submission,
 ) -> Result<usize, tokio_postgres::Error> {
-    let found = client.query(statement, &[&raws(submission).collect::<Vec<_>>()]).await?;
+    let found = statement.query(client, &[&raws(submission).collect::<Vec<_>>()]).await?;
     let mut taken = vec![true; submission.items.len()];
     for row in &found {
         let ordinal: i64 = row.try_get("ord")?;

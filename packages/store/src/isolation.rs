@@ -12,8 +12,8 @@ use seatpilot_domain_model::{
     ArrivalPing, ArrivalRefusal, Channel, CheckIn, Nonce, Place, ScanAnswer, Submission, TenantId,
     TicketCode, parse_items,
 };
-use seatpilot_runtime::{Clock, Readiness, SecretString, StoreKind};
-use seatpilot_testkit::{Effort, Evening, TestDb};
+use seatpilot_runtime::{Clock, DatabaseConfig, Pooler, Readiness, SecretString, StoreKind};
+use seatpilot_testkit::{Effort, Evening, PgBouncer, PgBouncerOf, TestDb};
 use tokio::{runtime::Handle, time::timeout};
 use uuid::Uuid;
 
@@ -61,8 +61,16 @@ const RIVAL: &str = "
     select t, gen_random_uuid(), 'device.heartbeat', 'seed', now(), now(), 'hall', '{}'
     from unnest(array['acme', 'rival']) t, generate_series(1, 40)";
 
-fn target(db: &TestDb, role: &str) -> Target {
-    Target::parse(&SecretString::new(db.url_as(role)), "isolation").unwrap()
+fn target(db: &TestDb, pooler: Option<&PgBouncer>, role: &str) -> Target {
+    let direct_url = SecretString::new(db.url_as(role));
+    let database = match pooler {
+        None => direct_url.into(),
+        Some(pooler) => DatabaseConfig {
+            url: SecretString::new(pooler.url_as(role)),
+            pooler: Pooler::Transaction { direct_url },
+        },
+    };
+    Target::of(&database, "isolation").unwrap()
 }
 
 fn writer<B: Batch>(target: &<B::Line as crate::writer::Line>::Target, batch: B) -> Writer<B> {
@@ -81,19 +89,20 @@ fn writer<B: Batch>(target: &<B::Line as crate::writer::Line>::Target, batch: B)
 
 impl Stage {
     async fn new(guests: usize) -> Self {
-        let evening = Evening::of(guests).await;
+        Self::on(Evening::of(guests).await, guests, None).await
+    }
+
+    async fn on(evening: Evening, guests: usize, pooler: Option<&PgBouncer>) -> Self {
         evening.db.owner().await.batch_execute(RIVAL).await.unwrap();
+        let target = |role| target(&evening.db, pooler, role);
         let readiness = || Readiness::starting(StoreKind::Postgres);
         let clock = Clock::system();
         let stage = Self {
-            reader: Reader::new(&target(&evening.db, "seatpilot_checkin"), 1, readiness()).unwrap(),
-            people: Reader::new(&target(&evening.db, "seatpilot_ingest"), 1, readiness()).unwrap(),
-            check_ins: writer(
-                &target(&evening.db, "seatpilot_checkin"),
-                SessionCheckIn { clock: clock.clone() },
-            ),
-            arrivals: writer(&target(&evening.db, "seatpilot_wayfinding"), SessionArrive),
-            events: writer(&target(&evening.db, "seatpilot_ingest"), EventIngest),
+            reader: Reader::new(&target("seatpilot_checkin"), 1, readiness()).unwrap(),
+            people: Reader::new(&target("seatpilot_ingest"), 1, readiness()).unwrap(),
+            check_ins: writer(&target("seatpilot_checkin"), SessionCheckIn { clock: clock.clone() }),
+            arrivals: writer(&target("seatpilot_wayfinding"), SessionArrive),
+            events: writer(&target("seatpilot_ingest"), EventIngest),
             evening,
             clock,
             guests,
@@ -172,7 +181,7 @@ impl Stage {
         // A connection that was killed is found dead at its next use only.
         for is_last in [false, true] {
             let object = reader.object().await.unwrap_or_else(|error| panic!("after {after}: {error:?}"));
-            match object.query_one(SQL, &[]).await {
+            match object.query_typed_one(SQL, &[]).await {
                 Ok(row) => {
                     let found = (row.get::<_, &str>(0), row.get::<_, &str>(1));
                     assert_eq!(found, ("", role), "claim and role after {after}");
@@ -222,6 +231,30 @@ async fn two_tenants_on_one_connection_never_meet_whoever_goes_away_in_the_middl
         Effort::Full => 50_000,
     };
     let stage = Stage::new(rounds / 6 + 1).await;
+    let seen = take_turns(&stage, rounds).await;
+    println!("guarantee: G23 | {rounds} requests of 2 tenants in turn over 1 connection each, {seen}");
+}
+
+/// Our connections are two for each role and the server's one, so that each is somebody else's in each transaction.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_tenants_never_meet_on_the_connections_that_a_pooler_shares() {
+    let rounds = match Effort::of_run() {
+        Effort::Quick => 700,
+        Effort::Full => 50_000,
+    };
+    let guests = rounds / 6 + 1;
+    let evening = Evening::of(guests).await;
+    let Some(pooler) = PgBouncer::start(PgBouncerOf::Machine, &evening.db, 1).await else { return };
+    let stage = Stage::on(evening, guests, Some(&pooler)).await;
+    let seen = take_turns(&stage, rounds).await;
+    println!(
+        "guarantee: pooler | {rounds} requests of 2 tenants in turn, 2 connections of ours on 1 of the server for each role, \
+         {seen}"
+    );
+}
+
+/// So many requests; answers what was seen.
+async fn take_turns(stage: &Stage, rounds: usize) -> String {
     let owner = stage.evening.db.owner().await;
     let tickets = owner.query("select tenant_id::text, ticket_id from ops.tickets", &[]).await.unwrap();
     let tickets: BTreeSet<(String, Uuid)> = tickets.iter().map(|row| (row.get(0), row.get(1))).collect();
@@ -268,7 +301,7 @@ async fn two_tenants_on_one_connection_never_meet_whoever_goes_away_in_the_middl
                 }
                 rows.is_err()
             }
-            3 => timeout(patience, take(&stage, name, round % 50)).await.is_err(),
+            3 => timeout(patience, take(stage, name, round % 50)).await.is_err(),
             4 => {
                 let scan = stage.scan(&tenant, round / 14);
                 sent.insert(scan.scan_id, name);
@@ -346,18 +379,18 @@ async fn two_tenants_on_one_connection_never_meet_whoever_goes_away_in_the_middl
         "transactions that nobody ended"
     );
     assert!(rows > rounds / 10, "{rows} rows were written");
-    println!(
-        "guarantee: G23 | {rounds} requests of 2 tenants in turn over 1 connection each, 7 ways, patience 0 to 3 ms: {cancelled} went away, {} killed, 0 foreign rows in {rows}, claim empty and no transaction after each",
+    format!(
+        "7 ways, patience 0 to 3 ms: {cancelled} went away, {} killed, 0 foreign rows in {rows}, claim empty and no \
+         transaction after each",
         rounds / 250
-    );
+    )
 }
 
 #[tokio::test]
 async fn a_claim_that_outlives_its_transaction_is_seen() {
     let evening = Evening::of(1).await;
-    let reader =
-        Reader::new(&target(&evening.db, "seatpilot_checkin"), 1, Readiness::starting(StoreKind::Postgres))
-            .unwrap();
+    let target = target(&evening.db, None, "seatpilot_checkin");
+    let reader = Reader::new(&target, 1, Readiness::starting(StoreKind::Postgres)).unwrap();
     Stage::assert_clean(&reader, "seatpilot_checkin", "nothing").await;
     for left in ["select set_config('request.jwt.claims', '{\"tenant_id\":\"acme\"}', false)", "begin"] {
         let object = reader.object().await.unwrap();
@@ -375,11 +408,26 @@ async fn a_claim_that_outlives_its_transaction_is_seen() {
 }
 
 #[tokio::test]
+async fn a_claim_that_another_client_left_behind_a_pooler_is_seen() {
+    let evening = Evening::of(1).await;
+    let Some(pooler) = PgBouncer::start(PgBouncerOf::Machine, &evening.db, 1).await else { return };
+    let target = target(&evening.db, Some(&pooler), "seatpilot_checkin");
+    let reader = Reader::new(&target, 1, Readiness::starting(StoreKind::Postgres)).unwrap();
+    Stage::assert_clean(&reader, "seatpilot_checkin", "nothing").await;
+    let another = seatpilot_testkit::connect(&pooler.url_as("seatpilot_checkin")).await.unwrap();
+    let left = "select set_config('request.jwt.claims', '{\"tenant_id\":\"acme\"}', false)";
+    another.batch_execute(left).await.unwrap();
+    let seen = tokio::spawn(async move {
+        Stage::assert_clean(&reader, "seatpilot_checkin", "a planted leak").await;
+    });
+    assert!(seen.await.is_err(), "not seen: {left}");
+}
+
+#[tokio::test]
 async fn a_panic_in_the_middle_of_a_request_leaves_nothing_on_the_connection() {
     let evening = Evening::of(3).await;
-    let reader =
-        Reader::new(&target(&evening.db, "seatpilot_checkin"), 1, Readiness::starting(StoreKind::Postgres))
-            .unwrap();
+    let target = target(&evening.db, None, "seatpilot_checkin");
+    let reader = Reader::new(&target, 1, Readiness::starting(StoreKind::Postgres)).unwrap();
     for micros in (0..PATIENCE_MAX_MICROS).step_by(150) {
         let asked = reader.clone();
         let ended = tokio::spawn(async move {

@@ -1,20 +1,25 @@
 //! Keeps contact with the database: says when it was reached and when it is lost, and hears what changes.
 //!
 //! One connection listens. Where it is lost, everything may have changed, so every cache is dropped when it is
-//! back. Caches also have a time to live: a notification is only ever the faster way.
+//! back. Caches also have a time to live: a notification is only ever the faster way. Where a pooler stands before the
+//! server, the listening connection goes past it, and a second one is held through it: contact is both.
 
 use std::{sync::Weak, time::Duration};
 
 use futures_util::future::poll_fn;
 use seatpilot_runtime::ReadinessState;
-use tokio::{sync::mpsc, task::JoinHandle};
-use tokio_postgres::{AsyncMessage, Client, NoTls};
+use tokio::{
+    sync::mpsc::{self, Receiver},
+    task::JoinHandle,
+};
+use tokio_postgres::{AsyncMessage, Client, NoTls, types::Type};
+use uuid::Uuid;
 
 use crate::{
     Error, Inner, MIN_SCHEMA_VERSION,
-    connection::Target,
+    connection::{Connection, Target},
     standing::is_patched,
-    waits::{OPEN_MAX, PING_EVERY, PING_MAX},
+    waits::{OPEN_MAX, PING_EVERY, PING_MAX, POOLER_MAX},
 };
 
 /// How often maps are looked at without being told.
@@ -73,7 +78,7 @@ async fn writers_connected(inner: &Inner) -> Result<(), Error> {
 }
 
 async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> Result<(), Error> {
-    let opened = tokio::time::timeout(OPEN_MAX, target.config().connect(NoTls)).await;
+    let opened = tokio::time::timeout(OPEN_MAX, target.direct_config().connect(NoTls)).await;
     let (client, mut connection) = opened.map_err(|_| Error::Unreachable)??;
     let (heard, mut notifications) = mpsc::channel(64);
     let driver = Driver(tokio::spawn(async move {
@@ -93,7 +98,7 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
         )));
     }
     let server: String =
-        client.query_one("select current_setting('server_version_num')", &[]).await?.try_get(0)?;
+        client.query_typed_one("select current_setting('server_version_num')", &[]).await?.try_get(0)?;
     if !is_patched(server.parse().unwrap_or(0)) {
         tracing::warn!(
             server_version_num = server,
@@ -101,9 +106,20 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
         );
     }
     client.batch_execute("listen seatpilot").await?;
+    let pooled = match target.pooled() {
+        None => {
+            stay_on_their_connections(&client, &target.open().await?).await?;
+            None
+        }
+        Some(_) => {
+            let pooled = target.open().await?;
+            lead_to_one_database(&pooled, &mut notifications).await?;
+            Some(pooled)
+        }
+    };
     {
         let Some(inner) = store.upgrade() else { return Ok(()) };
-        hold_to_waits(&client, &inner).await?;
+        hold_to_waits(pooled.as_ref().map_or(&client, |pooled| &pooled.client), &inner).await?;
         inner.forget_everything();
         // After an outage the reader answers nobody, us included, until it is over.
         if matches!(inner.readiness.state(), ReadinessState::Degraded { .. }) {
@@ -118,7 +134,10 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     let mut looked = tokio::time::Instant::now();
     let mut owed = false;
     while !driver.0.is_finished() {
-        let news = tokio::time::timeout(PING_EVERY, notifications.recv()).await;
+        let news = tokio::select! {
+            news = tokio::time::timeout(PING_EVERY, notifications.recv()) => news,
+            () = lost(pooled.as_ref()) => return Ok(()),
+        };
         let Some(inner) = store.upgrade() else { return Ok(()) };
         let mut kinds = Vec::new();
         match news {
@@ -132,9 +151,10 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
                 }
             }
             Err(_) => {
-                tokio::time::timeout(PING_MAX, client.batch_execute(""))
-                    .await
-                    .map_err(|_| Error::Deadline(PING_MAX))??;
+                ping(&client, PING_MAX).await?;
+                if let Some(pooled) = &pooled {
+                    ping(&pooled.client, POOLER_MAX).await?;
+                }
             }
         }
         let moved = inner.hear(&kinds);
@@ -159,6 +179,71 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     Ok(())
 }
 
+async fn ping(client: &Client, max: Duration) -> Result<(), Error> {
+    let answered = tokio::time::timeout(max, client.batch_execute("")).await;
+    Ok(answered.map_err(|_| Error::Deadline(max))??)
+}
+
+/// Ends when the connection through the pooler has; never, where there is none.
+async fn lost(pooled: Option<&Connection>) {
+    match pooled {
+        Some(pooled) => pooled.dead().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Where nobody told of a pooler, a connection is to be the server's own: what is prepared on it would be another's
+/// statement under the same name. A pooler in transaction mode gives two clients in turn the connection that the other
+/// one had last.
+async fn stay_on_their_connections(one: &Client, other: &Connection) -> Result<(), Error> {
+    const SQL: &str = "select pg_backend_pid()";
+    let other = &other.client;
+    let same = async {
+        let before: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
+        one.batch_execute("begin").await?;
+        let meanwhile: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
+        one.batch_execute("commit").await?;
+        let after: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
+        Ok::<_, Error>(before == meanwhile && before == after)
+    };
+    match tokio::time::timeout(OPEN_MAX, same).await {
+        Ok(Ok(true)) => Ok(()),
+        // A pooler that has one connection only lets the other wait for it.
+        Ok(Ok(false)) | Err(_) => Err(Error::Corrupt(
+            "DATABASE_URL leads to a pooler that shares connections between transactions, or to a server that does not \
+             answer: for a pooler set DATABASE_POOLER=transaction and DATABASE_DIRECT_URL"
+                .into(),
+        )),
+        Ok(Err(error)) => Err(error),
+    }
+}
+
+/// What is told through the pooler must be heard past it: else the two lead to different databases, or the second one to
+/// a pooler as well, where nobody listens.
+async fn lead_to_one_database(
+    pooled: &Connection,
+    notifications: &mut Receiver<String>,
+) -> Result<(), Error> {
+    const SQL: &str = "select pg_notify('seatpilot', $1)";
+    let word = format!("contact {}", Uuid::new_v4());
+    let told = async {
+        pooled.client.query_typed(SQL, &[(&word, Type::TEXT)]).await?;
+        while let Some(heard) = notifications.recv().await {
+            if heard == word {
+                return Ok(());
+            }
+        }
+        Err(Error::Unreachable)
+    };
+    tokio::time::timeout(POOLER_MAX, told).await.unwrap_or_else(|_| {
+        Err(Error::Corrupt(
+            "what is told through DATABASE_URL is not heard at DATABASE_DIRECT_URL: it must lead to the same database, and \
+             to Postgres itself"
+                .into(),
+        ))
+    })
+}
+
 /// Whether the server ends our statements before we give up on them. A login of ours that was changed is refused before
 /// the first contact, where refusing costs nobody an answer; later, and for other logins, it is said.
 async fn hold_to_waits(client: &Client, inner: &Inner) -> Result<(), Error> {
@@ -176,7 +261,7 @@ async fn hold_to_waits(client: &Client, inner: &Inner) -> Result<(), Error> {
 
 async fn schema_version(client: &Client) -> Result<String, Error> {
     const SQL: &str = include_str!("../sql/schema_version.sql");
-    let row = client.query_one(SQL, &[]).await.map_err(|error| {
+    let row = client.query_typed_one(SQL, &[]).await.map_err(|error| {
         if error.as_db_error().is_some() {
             Error::Corrupt("the database has no SeatPilot schema: run `seatpilot migrate`".into())
         } else {

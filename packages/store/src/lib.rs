@@ -5,6 +5,7 @@
 //! through a small pool, under a tenant's claim. [`admin`] is the operator's door: it needs the owner's login.
 
 pub mod admin;
+mod asking;
 mod atlas;
 pub mod audit;
 mod batch;
@@ -138,7 +139,7 @@ impl Store {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_without_writers(settings: StoreSettings) -> Result<Self, UrlFault> {
-        let target = Target::parse(&settings.url, &settings.application_name)?
+        let target = Target::of(&settings.database, &settings.application_name)?
             .serving(settings.deployment, &settings.readiness)?;
         let waits = match settings.writes {
             Writes::CheckIns | Writes::Arrivals => waits::SESSIONS,

@@ -11,18 +11,23 @@ use seatpilot_runtime::{
     Readiness, ReadinessState,
     traces::{self, What},
 };
-use tokio_postgres::{NoTls, Row, types::ToSql};
+use tokio_postgres::{NoTls, Row};
 
 use crate::{
     Error,
+    asking::{Asking, Value},
     connection::Target,
     waits::{EVENTS, POOL_AGE_MAX, POOL_IDLE_MAX, POOL_MAX, POOL_OPEN_MAX, POOL_RECYCLE_MAX},
 };
+
+/// Takes over a person's claims, for the transaction.
+pub(crate) const CLAIMS: &str = "select set_config('request.jwt.claims', $1::text, true)";
 
 /// The pool of one process.
 #[derive(Clone)]
 pub(crate) struct Reader {
     pool: Pool,
+    target: Target,
     readiness: Readiness,
     read_max: Duration,
 }
@@ -50,7 +55,7 @@ impl Reader {
             .recycle_timeout(Some(POOL_RECYCLE_MAX))
             .build()
             .map_err(|error| Error::Corrupt(error.to_string()))?;
-        Ok(Self { pool, readiness, read_max: EVENTS.read })
+        Ok(Self { pool, target: target.clone(), readiness, read_max: EVENTS.read })
     }
 
     /// The same, for reads that end sooner.
@@ -88,12 +93,13 @@ impl Reader {
         Ok(object?)
     }
 
+    /// The statement for a connection of the pool.
+    pub(crate) async fn asking(&self, object: &Object, sql: &'static str) -> Result<Asking, Error> {
+        self.target.asking(object, sql).await
+    }
+
     /// Runs a statement that goes through a look-up function and needs no claim.
-    pub(crate) async fn look_up(
-        &self,
-        sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
-    ) -> Result<Vec<Row>, Error> {
+    pub(crate) async fn look_up(&self, sql: &'static str, values: &[Value<'_>]) -> Result<Vec<Row>, Error> {
         self.look_up_within(self.read_max, sql, values).await
     }
 
@@ -102,13 +108,13 @@ impl Reader {
         &self,
         max: Duration,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
         let step = traces::step(What::Statement(name_of(sql), None));
         let found = bounded(max, async {
-            let statement = object.prepare_cached(sql).await?;
-            object.query(&statement, values).await
+            let statement = self.asking(&object, sql).await?;
+            Ok(statement.query(&object, values).await?)
         })
         .await;
         step.end(&found);
@@ -121,19 +127,19 @@ impl Reader {
         &self,
         tenant: &TenantId,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
         let step = traces::step(What::Statement(name_of(sql), None));
         let found = bounded(self.read_max, async {
-            let claim = object.prepare_cached("select telemetry.claim($1)").await?;
-            let statement = object.prepare_cached(sql).await?;
+            let claim = self.asking(&object, "select telemetry.claim($1)").await?;
+            let statement = self.asking(&object, sql).await?;
             let tenant = tenant.as_str();
-            let claimed_as: [&(dyn ToSql + Sync); 1] = [&tenant];
+            let claimed_as: [Value<'_>; 1] = [&tenant];
             let (begun, claimed, rows, ended) = join4(
                 object.batch_execute("begin read only"),
-                object.query(&claim, &claimed_as),
-                object.query(&statement, values),
+                claim.query(&object, &claimed_as),
+                statement.query(&object, values),
                 object.batch_execute("commit"),
             )
             .await;
@@ -156,7 +162,7 @@ impl Reader {
         &self,
         claims: &str,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
         self.under_claims("begin read only; set local role authenticated", claims, sql, values).await
     }
@@ -167,7 +173,7 @@ impl Reader {
         &self,
         claims: &str,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
         self.under_claims("begin", claims, sql, values).await
     }
@@ -177,18 +183,17 @@ impl Reader {
         begin: &'static str,
         claims: &str,
         sql: &'static str,
-        values: &[&(dyn ToSql + Sync)],
+        values: &[Value<'_>],
     ) -> Result<Vec<Row>, Error> {
         let object = self.object().await?;
         let found = bounded(self.read_max, async {
-            let claim =
-                object.prepare_cached("select set_config('request.jwt.claims', $1::text, true)").await?;
-            let statement = object.prepare_cached(sql).await?;
-            let claims: [&(dyn ToSql + Sync); 1] = [&claims];
+            let claim = self.asking(&object, CLAIMS).await?;
+            let statement = self.asking(&object, sql).await?;
+            let claims: [Value<'_>; 1] = [&claims];
             let (begun, claimed, rows, ended) = join4(
                 object.batch_execute(begin),
-                object.query(&claim, &claims),
-                object.query(&statement, values),
+                claim.query(&object, &claims),
+                statement.query(&object, values),
                 object.batch_execute("commit"),
             )
             .await;
@@ -208,8 +213,8 @@ impl Reader {
         let object = self.object().await?;
         let step = traces::step(What::Statement(name_of(SQL), None));
         let buried = bounded(self.read_max, async {
-            let statement = object.prepare_cached(SQL).await?;
-            crate::bury_refused(&object, &statement, submission).await
+            let statement = self.asking(&object, SQL).await?;
+            Ok(crate::bury_refused(&object, &statement, submission).await?)
         })
         .await;
         step.end(&buried);
@@ -227,12 +232,6 @@ fn discard(object: Object) {
     drop(Object::take(object));
 }
 
-async fn bounded<T>(
-    max: Duration,
-    work: impl Future<Output = Result<T, tokio_postgres::Error>>,
-) -> Result<T, Error> {
-    match tokio::time::timeout(max, work).await {
-        Ok(done) => Ok(done?),
-        Err(_) => Err(Error::Deadline(max)),
-    }
+async fn bounded<T>(max: Duration, work: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(max, work).await.unwrap_or(Err(Error::Deadline(max)))
 }

@@ -1,6 +1,6 @@
 //! What a process asks of its store.
 
-use seatpilot_runtime::{Clock, Deployment, Readiness, SecretString};
+use seatpilot_runtime::{Clock, DatabaseConfig, Deployment, Readiness};
 
 /// What a process writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,8 +20,8 @@ pub enum Writes {
 /// What a process asks of its store.
 #[derive(Debug)]
 pub struct StoreSettings {
-    /// `postgres://role:password@host/database`, as the service's own role.
-    pub url: SecretString,
+    /// Where it is, as the service's own role, and what stands in between.
+    pub database: DatabaseConfig,
     /// The name that the server's log shows.
     pub application_name: String,
     /// What the process writes: one writer is started for it.

@@ -18,7 +18,7 @@ const ASKED_MAX: Duration = Duration::from_millis(1_000);
 /// [`Error::Unreachable`] once something is refused; what kept the server from answering.
 pub(crate) async fn demand(client: &Client, readiness: &Readiness) -> Result<(), Error> {
     const SQL: &str = include_str!("../sql/server_standing.sql");
-    let asked = tokio::time::timeout(ASKED_MAX, client.query_one(SQL, &[])).await;
+    let asked = tokio::time::timeout(ASKED_MAX, client.query_typed_one(SQL, &[])).await;
     let standing = Standing::of_row(&asked.map_err(|_| Error::Deadline(ASKED_MAX))??)?;
     let refusals = standing.refusals();
     if refusals.is_empty() {

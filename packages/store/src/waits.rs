@@ -31,6 +31,8 @@ pub(crate) const POOL_IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 /// So is one that is so old: what a server keeps for it grows.
 pub(crate) const POOL_AGE_MAX: Duration = Duration::from_secs(30 * 60);
 
+/// How long a pooler may take to answer, where one waits for a turn: longer than a statement of those before.
+pub(crate) const POOLER_MAX: Duration = Duration::from_secs(3);
 /// How often the listening connection is tried while nothing is heard.
 pub(crate) const PING_EVERY: Duration = Duration::from_secs(1);
 /// How long a reply to that may take: then the database is away.
@@ -103,6 +105,7 @@ const _: () = {
     EVENTS.fit();
     HOUSEKEEPING.fit();
     assert!(below(CONNECT_MAX, OPEN_MAX));
+    assert!(below(EVENTS.statement, POOLER_MAX));
     assert!(below(POOL_RECYCLE_MAX, POOL_OPEN_MAX) && below(POOL_IDLE_MAX, POOL_AGE_MAX));
     // Who finds the pool full is told before who waits for a writer, and both before the client has gone.
     assert!(below(POOL_MAX, SESSIONS.queue.max));
@@ -129,7 +132,7 @@ impl Waits {
     /// [`Error`] where the server does not answer.
     pub(crate) async fn contradiction(&self, client: &Client) -> Result<Option<Contradiction>, Error> {
         const SQL: &str = include_str!("../sql/login_waits.sql");
-        let asked = tokio::time::timeout(OPEN_MAX, client.query_one(SQL, &[])).await;
+        let asked = tokio::time::timeout(OPEN_MAX, client.query_typed_one(SQL, &[])).await;
         let row = asked.map_err(|_| Error::Deadline(OPEN_MAX))??;
         let mut sentence = String::new();
         for (name, most) in [("statement_timeout", Some(self.statement)), ("lock_timeout", Some(self.lock))]

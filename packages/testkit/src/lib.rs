@@ -11,6 +11,7 @@
 //! - [`Binary`] is a process of a built binary, its output kept, ended with the value.
 //! - [`forgeries`] is every way to change one thing about a signed request.
 //! - [`Nats`] is a real `nats-server` of the test's own.
+//! - [`PgBouncer`] is a real pgBouncer before a test's database.
 //! - [`PostgRest`] is a strict stand-in for Supabase's REST interface, over a test's database.
 //!
 //! It may panic: a test that cannot have its database has failed.
@@ -29,6 +30,7 @@ mod evening;
 mod fake_clock;
 mod forgery;
 mod nats;
+mod pgbouncer;
 mod postgrest;
 mod server;
 mod template;
@@ -45,6 +47,7 @@ pub use evening::Evening;
 pub use fake_clock::FakeClock;
 pub use forgery::{Forgery, Refused, forgeries};
 pub use nats::Nats;
+pub use pgbouncer::{PgBouncer, PgBouncerOf};
 pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
 pub use server::{

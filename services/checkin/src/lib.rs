@@ -52,7 +52,7 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open_without_writers(StoreSettings {
-        url: config.database.url,
+        database: config.database,
         application_name: config.service.service_name.clone(),
         writes: Writes::CheckIns,
         maps: Maps::Kept,
@@ -61,7 +61,7 @@ pub fn bind(config: Config, clock: Clock, shutdown: Shutdown) -> Result<Server, 
         readiness: readiness.clone(),
         clock: clock.clone(),
     })
-    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
+    .map_err(|fault| ConfigFaults::of(fault.variable(), fault.to_string()))?;
     store.observe(&metrics);
     let injected = config.fault_points.map(|access| faults(access, &config.service, &clock)).transpose()?;
     let point = injected.as_ref().map(|(point, _)| Arc::clone(point));

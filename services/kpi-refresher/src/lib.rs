@@ -14,7 +14,7 @@ use std::{sync::Arc, time::Duration};
 
 use seatpilot_http::{ServeOptions, Server};
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{ConfigFaults, Failure, Process, Readiness, StoreKind, logging, variable};
+use seatpilot_runtime::{ConfigFaults, Failure, Process, Readiness, StoreKind, logging};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 pub use crate::{api::openapi, config::Config};
@@ -44,7 +44,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
     let usage = metrics.usage();
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
-        url: config.database.url,
+        database: config.database,
         application_name: config.service.service_name.clone(),
         writes: Writes::Nothing,
         maps: Maps::NotKept,
@@ -53,7 +53,7 @@ pub async fn run(process: Process) -> Result<(), Failure> {
         readiness: readiness.clone(),
         clock: clock.clone(),
     })
-    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
+    .map_err(|fault| ConfigFaults::of(fault.variable(), fault.to_string()))?;
     store.observe(&metrics);
     let server = Server::bind(
         ServeOptions {

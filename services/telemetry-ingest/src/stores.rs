@@ -27,7 +27,7 @@ pub(crate) fn open(config: &Config, clock: &Clock) -> Result<(EventStore, Readin
             // What comes over a bus is written where it is taken off it, else where requests are served.
             let open = if config.bus.is_some() { Store::open } else { Store::open_without_writers };
             let store = open(StoreSettings {
-                url: database.url.clone(),
+                database: database.clone(),
                 application_name: config.service.service_name.clone(),
                 writes: writes(config),
                 maps: Maps::NotKept,
@@ -36,7 +36,7 @@ pub(crate) fn open(config: &Config, clock: &Clock) -> Result<(EventStore, Readin
                 readiness: readiness.clone(),
                 clock: clock.clone(),
             })
-            .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
+            .map_err(|fault| ConfigFaults::of(fault.variable(), fault.to_string()))?;
             Ok((EventStore::Postgres(store), readiness))
         }
         StoreConfig::Rest(rest) => {

@@ -17,9 +17,7 @@ use std::{sync::Arc, time::Duration};
 
 use seatpilot_http::{Routes, ServeOptions, Server, Success};
 use seatpilot_metrics_api::Metrics;
-use seatpilot_runtime::{
-    Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging, variable,
-};
+use seatpilot_runtime::{Clock, ConfigFaults, Failure, Process, Readiness, Shutdown, StoreKind, logging};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 
 pub use config::Config;
@@ -66,7 +64,7 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open_without_writers(StoreSettings {
-        url: config.database.url,
+        database: config.database,
         application_name: config.service.service_name.clone(),
         writes: Writes::Arrivals,
         maps: Maps::Kept,
@@ -75,7 +73,7 @@ fn open(config: Config, clock: Clock, shutdown: Shutdown) -> Result<(Server, Arc
         readiness: readiness.clone(),
         clock: clock.clone(),
     })
-    .map_err(|fault| ConfigFaults::of(&variable::DATABASE_URL, fault.to_string()))?;
+    .map_err(|fault| ConfigFaults::of(fault.variable(), fault.to_string()))?;
     store.observe(&metrics);
     let state =
         Arc::new(State::new(store.clone(), config.bootstrap, &config.at_rest, &metrics, clock.clone()));

@@ -262,7 +262,7 @@ async fn telemetry(stage: &Stage<'_>, mut events: Vec<Value>) -> Result<(Value, 
 /// Refreshes both views now, as kpi-refresher does every minute.
 async fn refresh(stage: &Stage<'_>) -> Result<(), Failure> {
     let store = Store::open(StoreSettings {
-        url: stage.kpi_url.clone(),
+        database: stage.kpi_url.clone().into(),
         application_name: "seatpilot up".to_owned(),
         writes: Writes::Nothing,
         maps: Maps::NotKept,

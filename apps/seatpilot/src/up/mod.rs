@@ -113,7 +113,7 @@ struct Settings {
 impl Settings {
     fn read(env: &mut Environment) -> Self {
         let deployment = Deployment::read(env);
-        let database_url = DatabaseConfig::optional(env).map(|config| config.url);
+        let database_url = DatabaseConfig::optional(env).map(DatabaseConfig::into_direct);
         let at_rest = match database_url {
             Some(_) => AtRest::read(env, deployment),
             None => AtRest::optional(env, deployment),

@@ -145,11 +145,13 @@ pub(super) fn binaries() -> Result<[PathBuf; Service::ALL.len()], Failure> {
 }
 
 /// Variables that `up` decides, and their `_FILE` twins, which must not reach a service by inheritance.
-const DECIDED: [&str; 12] = [
+const DECIDED: [&str; 14] = [
     "PORT",
     "BIND",
     "DATABASE_URL",
     "SUPABASE_DB_URL",
+    "DATABASE_POOLER",
+    "DATABASE_DIRECT_URL",
     "STORE",
     "SERVICE_NAME",
     "METRICS_INGEST_KEY",

@@ -25,6 +25,7 @@ mod malformed;
 mod metrics_proxy;
 mod overload;
 mod planted;
+mod pooler;
 mod production;
 mod rotation;
 mod rules;

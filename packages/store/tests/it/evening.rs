@@ -31,7 +31,7 @@ impl Evening {
     pub(crate) async fn store(&self, role: &str, writes: Writes) -> Store {
         let readiness = Readiness::starting(StoreKind::Postgres);
         let store = Store::open(StoreSettings {
-            url: SecretString::from(self.db.url_as(role).as_str()),
+            database: SecretString::from(self.db.url_as(role).as_str()).into(),
             application_name: "test".into(),
             writes,
             maps: if [Writes::Events, Writes::Nothing].contains(&writes) {

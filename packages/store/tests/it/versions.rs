@@ -86,7 +86,8 @@ async fn migrate_and_keep_house(cluster: &Cluster, owner: &str, on: &str) {
 
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
-        url: SecretString::new(cluster.url_as("seatpilot_checkin", Some("0123456789abcdef"), "evening")),
+        database: SecretString::new(cluster.url_as("seatpilot_checkin", Some("0123456789abcdef"), "evening"))
+            .into(),
         application_name: "test".into(),
         writes: Writes::CheckIns,
         maps: Maps::Kept,

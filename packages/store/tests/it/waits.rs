@@ -17,7 +17,7 @@ const ROLES: [(&str, Writes); 4] = [
 fn open(db: &TestDb, role: &str, writes: Writes) -> (Store, Readiness) {
     let readiness = Readiness::starting(StoreKind::Postgres);
     let store = Store::open(StoreSettings {
-        url: SecretString::from(db.url_as(role).as_str()),
+        database: SecretString::from(db.url_as(role).as_str()).into(),
         application_name: "test".into(),
         writes,
         maps: Maps::NotKept,

@@ -52,7 +52,7 @@ impl Sign {
         let evening = Evening::of(guests).await;
         let readiness = Readiness::starting(StoreKind::Postgres);
         let gate = Store::open(StoreSettings {
-            url: SecretString::from(evening.db.url_as("seatpilot_checkin").as_str()),
+            database: SecretString::from(evening.db.url_as("seatpilot_checkin").as_str()).into(),
             application_name: "gate".into(),
             writes: Writes::CheckIns,
             maps: Maps::NotKept,
