@@ -7,9 +7,12 @@ use std::{
 };
 
 use async_nats::{Client, Message, jetstream::Context};
-use seatpilot_domain_model::{Submission, SubmitAnswer};
+use seatpilot_domain_model::{Submission, SubmitAnswer, TraceParent};
 use seatpilot_metrics_api::{BusAnswer, BusMetrics, BusSent};
-use seatpilot_runtime::{BusConfig, BusRole, BusState, SecretString};
+use seatpilot_runtime::{
+    BusConfig, BusRole, BusState, SecretString,
+    traces::{self, Tracer, What},
+};
 use tokio::{sync::watch, time::timeout};
 use uuid::Uuid;
 
@@ -20,6 +23,7 @@ use crate::{
     request::{self, ReturnTo},
     seal::{Purpose, Seal, Tag},
     stream::{REQUESTS, TAKEN, return_of},
+    trace,
     waiting::{Place, Taken, Waiting},
     waits::{ANSWER_MAX, TAKEN_MAX},
 };
@@ -71,6 +75,8 @@ pub(crate) struct Inner {
     pub(crate) state: watch::Sender<BusState>,
     /// The connection, once there was one with a stream.
     pub(crate) client: OnceLock<(Client, Context)>,
+    /// What traces are told to, where they are told to anybody.
+    pub(crate) tracer: OnceLock<Tracer>,
 }
 
 impl Bus {
@@ -93,6 +99,7 @@ impl Bus {
             metrics,
             state: watch::Sender::new(BusState::Starting),
             client: OnceLock::new(),
+            tracer: OnceLock::new(),
         });
         tokio::spawn(keeper::keep(Arc::downgrade(&inner)));
         Ok(Self { inner })
@@ -103,14 +110,34 @@ impl Bus {
         self.inner.state.subscribe()
     }
 
-    /// Hands in a verified request and waits until a writer has committed it.
+    /// Tells of what it writes from now on as part of its request's trace.
+    pub fn trace_with(&self, tracer: Tracer) {
+        let _ = self.inner.tracer.set(tracer);
+    }
+
+    /// Hands in a verified request and waits until a writer has committed it, who goes on with its trace.
     ///
     /// # Errors
     /// [`BusFault`]. After any but `Away` and `Full` it is not known whether the request is or will be stored: the same
     /// bytes sent again find out.
-    pub async fn submit(&self, submission: &Submission) -> Result<SubmitAnswer, BusFault> {
+    pub async fn submit(
+        &self,
+        submission: &Submission,
+        trace: TraceParent,
+    ) -> Result<SubmitAnswer, BusFault> {
+        let waits = traces::step(What::BusWait);
+        let answer = self.submit_within(submission, trace).await;
+        waits.end(&answer);
+        answer
+    }
+
+    async fn submit_within(
+        &self,
+        submission: &Submission,
+        trace: TraceParent,
+    ) -> Result<SubmitAnswer, BusFault> {
         let inner = &self.inner;
-        let handed = inner.hand_in(submission).await.inspect_err(|fault| {
+        let handed = inner.hand_in(submission, trace).await.inspect_err(|fault| {
             let is_full = *fault == BusFault::Full;
             inner.metrics.count_sent(if is_full { BusSent::Full } else { BusSent::Away });
         })?;
@@ -162,18 +189,21 @@ impl Inner {
         self.client.get().ok_or(BusFault::Away)
     }
 
-    async fn hand_in(&self, submission: &Submission) -> Result<Handed, BusFault> {
+    async fn hand_in(&self, submission: &Submission, trace: TraceParent) -> Result<Handed, BusFault> {
         let handed_at = Instant::now();
         let (client, _) = self.connected()?;
         let mut place = self.waiting.enter()?;
         let return_to = ReturnTo { instance: self.instance, number: place.number };
         let (message, tag) = self.seal.seal(Purpose::Request, &request::encode(submission, return_to));
-        if message.len() > client.max_payload() {
-            return Err(BusFault::TooLarge(message.len()));
+        let bytes = message.len() + trace::HEADER_BYTES;
+        if bytes > client.max_payload() {
+            return Err(BusFault::TooLarge(bytes));
         }
         let reply = return_of(self.instance, place.number, TAKEN);
         let taken = async {
-            let published = client.publish_with_reply(REQUESTS, reply, message.into()).await;
+            let headers = trace::headers(trace);
+            let published =
+                client.publish_with_reply_and_headers(REQUESTS, reply, headers, message.into()).await;
             published.map_err(|_| BusFault::Away)?;
             tokio::select! {
                 biased;

@@ -15,6 +15,7 @@ mod keeper;
 mod request;
 mod seal;
 mod stream;
+mod trace;
 mod waiting;
 mod waits;
 mod writing;

@@ -10,19 +10,23 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use async_nats::jetstream::{self, AckKind, consumer::pull};
 use futures_util::{FutureExt as _, StreamExt as _};
 use seatpilot_domain_model::{Submission, SubmitAnswer};
 use seatpilot_metrics_api::BusReceived;
-use seatpilot_runtime::BusState;
+use seatpilot_runtime::{
+    BusState,
+    traces::{self, Outcome, Written},
+};
 use tokio::{
     sync::{Semaphore, watch},
     task::JoinHandle,
     time::timeout,
 };
+use tracing::Instrument as _;
 
 use crate::{
     Bus, Refusal, answer,
@@ -30,6 +34,7 @@ use crate::{
     request::{self, ReturnTo},
     seal::{Purpose, Tag},
     stream::{self, ANSWER, return_of, settle},
+    trace::{self, Here},
 };
 
 /// Requests that one process writes at a time: enough to fill its statements, few enough to be in memory (a request is
@@ -185,7 +190,24 @@ where
     };
     let again = message.info().is_ok_and(|info| info.delivered > 1);
     inner.metrics.count_received(if again { BusReceived::Again } else { BusReceived::First });
-    let answer = store(submission).await;
+    let tenant = submission.tenant.clone();
+    let Here { span, open } = trace::here(message.headers.as_ref(), &submission, inner.tracer.get());
+    let written = async {
+        let began = Instant::now();
+        let answer = store(submission).await;
+        let ms = began.elapsed().as_secs_f64() * 1e3;
+        tracing::debug!(ms, is_stored = answer.is_ok(), again, "wrote a request off the bus");
+        answer
+    }
+    .instrument(span);
+    let answer = match &open {
+        Some(request) => traces::within(request, written).await,
+        None => written.await,
+    };
+    if let Some(request) = open {
+        let outcome = if answer.is_ok() { Outcome::Done } else { Outcome::Failed };
+        request.end_written(Written { tenant, outcome });
+    }
     let (bytes, _) = inner.seal.seal(Purpose::AnswerTo(&tag), &answer::encode(&answer));
     if let Some((client, _)) = inner.client.get() {
         let subject = return_of(return_to.instance, return_to.number, ANSWER);

@@ -69,6 +69,7 @@ pub struct Server {
     shutdown: Shutdown,
     readiness: Readiness,
     drain: Duration,
+    tracer: Option<Tracer>,
     traces: Option<Exporter>,
 }
 
@@ -134,7 +135,14 @@ impl Server {
             });
         }
         let slow = SlowLines::default();
-        let edge = Arc::new(Edge { clock, shutdown: shutdown.clone(), metrics, tracer, slow, cross_origin });
+        let edge = Arc::new(Edge {
+            clock,
+            shutdown: shutdown.clone(),
+            metrics,
+            tracer: tracer.clone(),
+            slow,
+            cross_origin,
+        });
         let builder = actix_server::Server::build()
             .max_concurrent_connections(CONNECTIONS_MAX)
             .shutdown_timeout(IN_FLIGHT_SECONDS)
@@ -177,7 +185,12 @@ impl Server {
             .map_err(|error| BindError::new(service, wanted, &error))?
             .run();
 
-        Ok(Self { inner, address, shutdown, readiness, drain, traces })
+        Ok(Self { inner, address, shutdown, readiness, drain, tracer, traces })
+    }
+
+    /// What begins traces, for work that does not come by HTTP; none where nobody collects them.
+    pub fn tracer(&self) -> Option<&Tracer> {
+        self.tracer.as_ref()
     }
 
     /// The address that was bound, with the port that was found where 0 was asked for.
@@ -213,7 +226,7 @@ impl Server {
     }
 
     async fn serve(self) -> Result<(), Failure> {
-        let Self { inner, address, shutdown, readiness, drain, traces: _ } = self;
+        let Self { inner, address, shutdown, readiness, drain, tracer: _, traces: _ } = self;
         tracing::info!(%address, "listening");
         let handle = inner.handle();
         tokio::pin!(inner);

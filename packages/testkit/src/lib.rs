@@ -51,7 +51,8 @@ pub use pgbouncer::{PgBouncer, PgBouncerOf};
 pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};
 pub use server::{
-    connect, guarded_cluster, own_cluster, own_cluster_with, settings as server_settings, tools_folder,
+    connect, guarded_cluster, own_cluster, own_cluster_with, postgres_program, settings as server_settings,
+    tools_folder,
 };
 pub use template::{TEMPLATE, make as make_template};
 pub use test_db::TestDb;

@@ -60,6 +60,11 @@ pub async fn guarded_cluster(folder: &Path, password: &str) -> Cluster {
         .expect("a server starts")
 }
 
+/// A program that comes with the server's own version; none where it was not installed with it.
+pub fn postgres_program(name: &str) -> Option<PathBuf> {
+    Some(binaries().bin_dir().join(name)).filter(|program| program.is_file())
+}
+
 /// Where `scripts/lib/setup.sh` puts a server that it had to install without root.
 pub fn tools_folder() -> PathBuf {
     target_folder().join("tools")

@@ -95,7 +95,7 @@ pub(crate) async fn post_events(
         received_at,
         items,
     };
-    match state.submit(submission).await {
+    match state.submit(submission, context.trace).await {
         Ok(SubmitAnswer::Stored(receipts)) => {
             state.count(&sender.tenant, &receipts);
             allowed.used_by(&receipts);

@@ -115,7 +115,7 @@ pub fn bind_to(
 ) -> Result<Ingest, Failure> {
     let metrics = Arc::new(Metrics::new(config.service.service, env!("CARGO_PKG_VERSION")));
     store.observe(&metrics);
-    let OnBus { way, writing, readiness } = match &config.bus {
+    let OnBus { way, writing, bus, readiness } = match &config.bus {
         None => OnBus::none(readiness),
         Some(bus) => OnBus::open(bus, &config.service.service_name, &store, readiness, metrics.bus())?,
     };
@@ -154,5 +154,8 @@ pub fn bind_to(
             .post("/v1/keys/session", Success::Created, session_keys::post_session_key);
         admin::routes(routes, &desk);
     })?;
+    if let (Some(bus), Some(tracer)) = (bus, server.tracer()) {
+        bus.trace_with(tracer.clone());
+    }
     Ok(Ingest { server, shutdown, writing })
 }

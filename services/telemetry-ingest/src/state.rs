@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use seatpilot_domain_model::{CountedOnly, Receipt, Submission, SubmitAnswer, TenantId};
+use seatpilot_domain_model::{CountedOnly, Receipt, Submission, SubmitAnswer, TenantId, TraceParent};
 use seatpilot_http::{Problem, RateLimiter, RatePolicy};
 use seatpilot_metrics_api::{IngestMetrics, Metrics, TENANTS_MAX};
 use seatpilot_runtime::Clock;
@@ -82,8 +82,12 @@ impl State {
     ///
     /// # Errors
     /// [`SubmitFault`].
-    pub(crate) async fn submit(&self, submission: Submission) -> Result<SubmitAnswer, SubmitFault> {
-        self.way.submit(&self.store, submission).await
+    pub(crate) async fn submit(
+        &self,
+        submission: Submission,
+        trace: TraceParent,
+    ) -> Result<SubmitAnswer, SubmitFault> {
+        self.way.submit(&self.store, submission, trace).await
     }
 
     /// Counts what became of items: the one place where outcomes become numbers.

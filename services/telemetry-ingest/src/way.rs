@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use seatpilot_bus::{Bus, BusFault, BusSettings, BusSettingsFault, Refusal, Writing};
-use seatpilot_domain_model::{Fault, FaultCode, Submission, SubmitAnswer};
+use seatpilot_domain_model::{Fault, FaultCode, Submission, SubmitAnswer, TraceParent};
 use seatpilot_metrics_api::BusMetrics;
 use seatpilot_runtime::{BusConfig, BusRole, ConfigFaults, Readiness, ReadinessState, variable};
 use seatpilot_store::{Error, EventStore};
@@ -23,13 +23,14 @@ pub(crate) enum Way {
 pub(crate) struct OnBus {
     pub(crate) way: Way,
     pub(crate) writing: Option<Writing>,
+    pub(crate) bus: Option<Bus>,
     pub(crate) readiness: Readiness,
 }
 
 impl OnBus {
     /// Without one.
     pub(crate) fn none(readiness: Readiness) -> Self {
-        Self { way: Way::Straight, writing: None, readiness }
+        Self { way: Way::Straight, writing: None, bus: None, readiness }
     }
 
     /// Opens the bus, in the role that the configuration names.
@@ -56,11 +57,11 @@ impl OnBus {
             BusRole::Verify => None,
         };
         let way = match config.role {
-            BusRole::Both | BusRole::Verify => Way::Bus(bus, readiness),
+            BusRole::Both | BusRole::Verify => Way::Bus(bus.clone(), readiness),
             // It has its own connections: a detour would only cost time.
             BusRole::Write => Way::Straight,
         };
-        Ok(Self { way, writing, readiness: shown })
+        Ok(Self { way, writing, bus: Some(bus), readiness: shown })
     }
 }
 
@@ -126,6 +127,7 @@ impl Way {
         &self,
         store: &EventStore,
         submission: Submission,
+        trace: TraceParent,
     ) -> Result<SubmitAnswer, SubmitFault> {
         match self {
             Self::Straight => store.submit(submission).await.map_err(SubmitFault::Store),
@@ -134,7 +136,7 @@ impl Way {
                 if matches!(readiness.state(), ReadinessState::Degraded { .. }) {
                     return Err(SubmitFault::Store(Error::Unreachable));
                 }
-                bus.submit(&submission).await.map_err(SubmitFault::Bus)
+                bus.submit(&submission, trace).await.map_err(SubmitFault::Bus)
             }
         }
     }

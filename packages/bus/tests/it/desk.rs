@@ -9,7 +9,7 @@ use std::{
 };
 
 use seatpilot_bus::{Bus, BusFault, BusSettings, Refusal, Writing};
-use seatpilot_domain_model::{Nonce, Outcome, Receipt, Submission, SubmitAnswer, parse_items};
+use seatpilot_domain_model::{Nonce, Outcome, Receipt, Submission, SubmitAnswer, TraceParent, parse_items};
 use seatpilot_metrics_api::Metrics;
 use seatpilot_runtime::{AT_REST_KEY_BYTES, AtRestKey, BusConfig, BusRole, BusState, Clock, SecretString};
 use seatpilot_testkit::Nats;
@@ -87,8 +87,13 @@ impl Desk {
     /// Hands in a request in a task of its own.
     pub(crate) fn hands_in(&self, number: usize) -> tokio::task::JoinHandle<Result<SubmitAnswer, BusFault>> {
         let bus = self.bus.clone();
-        tokio::spawn(async move { bus.submit(&request(number)).await })
+        tokio::spawn(async move { bus.submit(&request(number), trace()).await })
     }
+}
+
+/// The trace of a request, which nobody records.
+pub(crate) fn trace() -> TraceParent {
+    seatpilot_runtime::traces::continued(None)
 }
 
 /// A request of three items, the last one bad.

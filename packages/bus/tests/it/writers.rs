@@ -9,7 +9,7 @@ use seatpilot_runtime::BusRole;
 use seatpilot_testkit::Nats;
 use tokio::sync::Semaphore;
 
-use crate::desk::{Desk, accepted, request};
+use crate::desk::{Desk, accepted, request, trace};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_writer_says_is_what_is_answered() {
@@ -34,7 +34,7 @@ async fn what_the_writer_says_is_what_is_answered() {
     });
     let answers = join_all((1..=7).map(|number| {
         let bus = verifier.bus.clone();
-        async move { bus.submit(&request(number)).await }
+        async move { bus.submit(&request(number), trace()).await }
     }))
     .await;
     let Ok(SubmitAnswer::Stored(receipts)) = &answers[0] else { panic!("{:?}", answers[0]) };

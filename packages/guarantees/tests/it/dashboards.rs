@@ -3,7 +3,7 @@
 mod board;
 mod fill;
 mod judge;
-mod night;
+pub(crate) mod night;
 mod sheet;
 
 use std::collections::BTreeSet;

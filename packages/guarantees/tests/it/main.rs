@@ -27,6 +27,7 @@ mod overload;
 mod planted;
 mod pooler;
 mod production;
+mod replica;
 mod rotation;
 mod rules;
 mod secrets;

@@ -4,8 +4,9 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use seatpilot_guarantees::{Behaviour, Collector, Sender, Span, Wire};
-use seatpilot_testkit::{Binary, Evening};
+use seatpilot_testkit::{Binary, Evening, Nats};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -162,6 +163,72 @@ async fn a_guests_trace_goes_from_the_phone_to_the_seat() {
     let kind = "wayfinding.arrive_table";
     assert_eq!(house.stored(kind, "traceparent").await, Some(recorded(SIGN, &arrival.span_id)));
     assert_eq!(house.stored(kind, "check_in_traceparent").await, Some(traceparent));
+}
+
+#[tokio::test]
+async fn a_requests_trace_goes_over_the_bus_to_who_writes_it() {
+    let Some(nats) = Nats::start().await else { return };
+    let collector = Collector::start();
+    let house = House::of(0).await;
+    // Only its owner reads it: made so.
+    let at_rest = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(at_rest.path(), STANDARD.encode([7; 32])).expect("a key");
+    let (endpoint, bus) = (collector.url(), nats.url());
+    let told = |role, name| {
+        [
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint.as_str()),
+            ("SERVICE_NAME", name),
+            ("LOG_LEVEL", "info,seatpilot_bus=debug"),
+            ("INGEST_BUS", "nats"),
+            ("INGEST_BUS_ROLE", role),
+            ("NATS_URL", &bus),
+            ("SEATPILOT_SECRETS_KEY_FILE", at_rest.path().to_str().expect("a name")),
+        ]
+    };
+    let writer = house.service("telemetry-ingest", "seatpilot_ingest", None, &told("write", "writer")).await;
+    let verifier =
+        house.service("telemetry-ingest", "seatpilot_ingest", None, &told("verify", "verifier")).await;
+    let evening = &house.evening;
+    let sender = Sender::new(verifier.url(), &evening.key_id, &evening.key_secret, evening.venue.as_str());
+    // Two at once: each has its own.
+    let sent = [(PHONE, PHONE_SPAN), (SIGN, SIGN_SPAN)].map(|(trace, span)| {
+        let mut request = sender.prepared(2);
+        request.headers_mut().insert("traceparent", recorded(trace, span).parse().expect("a header"));
+        sender.send_prepared(request)
+    });
+    assert_eq!(futures_util::future::join_all(sent).await, [202, 202]);
+
+    for trace in [PHONE, SIGN] {
+        let since = Instant::now();
+        let spans = loop {
+            let spans = collector.trace(trace, 1, SOON).await;
+            let services: std::collections::BTreeSet<&str> =
+                spans.iter().map(|span| span.service.as_str()).collect();
+            if services.len() == 2 {
+                break spans;
+            }
+            assert!(since.elapsed() < SOON, "{spans:#?}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        };
+        let request = one(&spans, "POST /v1/events");
+        assert_eq!(request.service, "verifier");
+        assert_eq!(one(&spans, "send seatpilot.ingest.requests").parent_id, request.span_id);
+        let written = one(&spans, "process seatpilot.ingest.requests");
+        assert_eq!((written.service.as_str(), &written.parent_id), ("writer", &request.span_id));
+        assert_eq!(written.attributes["seatpilot.tenant"], "acme");
+        let statement = one(&spans, "statement event_ingest");
+        assert_eq!((statement.service.as_str(), &statement.parent_id), ("writer", &written.span_id));
+        assert!(statement.is_inside(written), "{spans:#?}");
+        // And so do the lines of both logs, with the request's id.
+        let line = |of: &Binary, message: &str| -> Value {
+            let output = of.output();
+            let mut lines = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let found = lines.find(|line| line["message"] == message && line["trace_id"] == trace);
+            found.unwrap_or_else(|| panic!("no line {message:?} of {trace}: {output}"))
+        };
+        let (served, wrote) = (line(&verifier, "served"), line(&writer, "wrote a request off the bus"));
+        assert_eq!(served["request_id"], wrote["request_id"], "{served} {wrote}");
+    }
 }
 
 #[tokio::test]

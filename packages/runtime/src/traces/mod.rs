@@ -15,7 +15,8 @@ mod sampler;
 pub use config::TraceConfig;
 pub use exporter::Exporter;
 pub use request::{
-    Answered, OpenRequest, Outcome, RequestTrace, Share, Step, Timer, What, current, link, step, within,
+    Answered, OpenRequest, Outcome, RequestTrace, Share, Step, Timer, What, Written, current, link, step,
+    within,
 };
 
 use std::{

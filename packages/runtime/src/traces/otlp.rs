@@ -17,7 +17,7 @@ use prost::Message as _;
 use seatpilot_domain_model::TraceParent;
 use uuid::Uuid;
 
-use crate::traces::request::{Bundle, Outcome, Request, Step, What};
+use crate::traces::request::{Bundle, Ending, Outcome, Request, Step, What};
 
 /// Bits of a span's `flags` beside W3C's: that it is said whether its parent is remote, and that it is.
 const HAS_IS_REMOTE: u32 = 0x100;
@@ -74,8 +74,20 @@ impl Origin {
 
 fn request_span(bundle: &Bundle, request: &Request) -> Span {
     let mut attributes = Vec::with_capacity(5);
-    let (name, failed) = match &request.answered {
-        Some(answered) => {
+    let mut kind = SpanKind::Server;
+    let (name, failed) = match &request.ending {
+        Some(Ending::Written(written)) => {
+            kind = SpanKind::Consumer;
+            attributes.push(text("messaging.system", "nats"));
+            attributes.push(text("messaging.operation.type", "process"));
+            attributes.push(text("seatpilot.tenant", written.tenant.as_str()));
+            let failed = written.outcome == Outcome::Failed;
+            if failed {
+                attributes.push(text("error.type", "not_written"));
+            }
+            ("process seatpilot.ingest.requests".into(), failed)
+        }
+        Some(Ending::Answered(answered)) => {
             attributes.push(text("http.request.method", answered.method));
             attributes.push(text("http.route", answered.route.as_ref()));
             attributes.push(number("http.response.status_code", i64::from(answered.status)));
@@ -98,7 +110,7 @@ fn request_span(bundle: &Bundle, request: &Request) -> Span {
         span_id: bundle.own.span_id().bytes().to_vec(),
         parent_span_id: request.parent.map(|parent| parent.bytes().to_vec()).unwrap_or_default(),
         flags: flags(&bundle.own) | remote,
-        kind: SpanKind::Server.into(),
+        kind: kind.into(),
         attributes,
         links: request.link.iter().map(link).collect(),
         ..span(bundle, name, (request.began, request.ended), failed)
@@ -108,6 +120,11 @@ fn request_span(bundle: &Bundle, request: &Request) -> Span {
 fn step_span(bundle: &Bundle, step: &Step, id: &[u8]) -> Span {
     let (name, kind, attributes) = match step.what {
         What::PoolWait => ("pool wait".into(), SpanKind::Internal, Vec::new()),
+        What::BusWait => (
+            "send seatpilot.ingest.requests".into(),
+            SpanKind::Producer,
+            vec![text("messaging.system", "nats"), text("messaging.operation.type", "send")],
+        ),
         What::BatchWait(writer) => {
             ("batch wait".into(), SpanKind::Internal, vec![text("seatpilot.writer", writer)])
         }

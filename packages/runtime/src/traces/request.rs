@@ -33,6 +33,8 @@ pub struct Step {
 pub enum What {
     /// The wait for a connection of the reading pool.
     PoolWait,
+    /// The wait for another process that writes, from the hand-over to its answer.
+    BusWait,
     /// The wait in the queue of a group-commit writer, by the writer's name.
     BatchWait(&'static str),
     /// A statement, by its name; for a writer's, with the batch that shared it.
@@ -68,6 +70,15 @@ pub struct Answered {
     pub status: u16,
     /// Whose it was, where that was found out.
     pub tenant: Option<TenantId>,
+}
+
+/// A request that came over the bus, and was written here for another process.
+#[derive(Debug)]
+pub struct Written {
+    /// Whose it was.
+    pub tenant: TenantId,
+    /// Whether it was stored, or found stored.
+    pub outcome: Outcome,
 }
 
 /// A request that others note steps in: whoever serves it, also in another task. Clones share it.
@@ -189,10 +200,15 @@ impl OpenRequest {
 
     /// Ends the request as it was answered, and hands it over.
     pub fn end(self, answered: Answered) {
-        self.hand_over(Some(answered));
+        self.hand_over(Some(Ending::Answered(answered)));
     }
 
-    fn hand_over(&self, answered: Option<Answered>) {
+    /// Ends what was done for a request of another process, and hands it over.
+    pub fn end_written(self, written: Written) {
+        self.hand_over(Some(Ending::Written(written)));
+    }
+
+    fn hand_over(&self, ending: Option<Ending>) {
         let (steps, link) = {
             let mut noted = self.trace.noted();
             if noted.phase == Phase::Answered {
@@ -202,7 +218,7 @@ impl OpenRequest {
             (std::mem::take(&mut noted.steps), noted.link)
         };
         let ended = self.trace.0.tracer.0.clock.monotonic();
-        let request = Request { parent: self.parent, began: self.began, ended, answered, link };
+        let request = Request { parent: self.parent, began: self.began, ended, ending, link };
         self.trace.0.tracer.take(self.trace.bundle(Some(request), steps));
     }
 }
@@ -231,8 +247,17 @@ pub(crate) struct Request {
     pub(crate) began: Instant,
     pub(crate) ended: Instant,
     /// None where nobody waited for the answer.
-    pub(crate) answered: Option<Answered>,
+    pub(crate) ending: Option<Ending>,
     pub(crate) link: Option<TraceParent>,
+}
+
+/// How it ended, and with that what it was.
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// By HTTP, and was answered.
+    Answered(Answered),
+    /// Over the bus, and was written.
+    Written(Written),
 }
 
 impl Bundle {

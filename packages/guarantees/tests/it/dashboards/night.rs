@@ -125,7 +125,7 @@ impl Night {
 
 /// The login of a Grafana, by the script that operators run. `psql`'s own lines are left out, and its variables put
 /// in: not every machine has it. Roles belong to the server, which other tests share: it has the database's name.
-async fn reader(evening: &Evening) -> String {
+pub(crate) async fn reader(evening: &Evening) -> String {
     let login = format!("grafana_{}", evening.db.name());
     let path = seatpilot_guarantees::root().join("dashboards/reader.sql");
     let script = std::fs::read_to_string(path).unwrap();

@@ -117,7 +117,7 @@ fn by_effort<T>(quick: T, full: T) -> T {
 }
 
 /// A folder that the server's account may enter.
-fn open_folder() -> TempDir {
+pub(crate) fn open_folder() -> TempDir {
     let folder = tempfile::Builder::new().prefix("seatpilot-own-").tempdir().unwrap();
     std::fs::set_permissions(folder.path(), std::os::unix::fs::PermissionsExt::from_mode(0o711)).unwrap();
     folder
