@@ -53,6 +53,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "111" "rest_ingest",
     "113" "telemetry_nonce_floor",
     "114" "claims_read_in_place",
+    "115" "telemetry_event_ingest_direct",
     "116" "telemetry_nonces_by_tenant",
 };
 

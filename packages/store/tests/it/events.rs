@@ -86,6 +86,48 @@ async fn the_same_id_with_another_body_is_a_dead_letter_and_white_space_makes_no
 }
 
 #[tokio::test]
+async fn items_of_every_kind_are_answered_one_by_one_beside_requests_of_new_events_alone() {
+    let evening = Evening::of(0).await;
+    let store = ingest(&evening).await;
+    let known = heartbeat(Uuid::now_v7(), "{}");
+    store.submit(submission(&evening, "known", &known)).await.unwrap();
+    let (first, last) = (heartbeat(Uuid::now_v7(), r#"{"battery":1}"#), heartbeat(Uuid::now_v7(), "{}"));
+    let other = first.replace(r#""battery":1"#, r#""battery":2"#);
+    let bad = heartbeat(Uuid::now_v7(), "7");
+    let mixed = format!("[{first},{first},{other},{known},{bad},{last}]");
+    let plain: Vec<_> = (0..40)
+        .map(|n| {
+            let pair = format!("[{},{}]", heartbeat(Uuid::now_v7(), "{}"), heartbeat(Uuid::now_v7(), "{}"));
+            submission(&evening, &format!("plain-{n}"), &pair)
+        })
+        .collect();
+    let (answer, others) = futures_util::join!(
+        store.submit(submission(&evening, "mixed", &mixed)),
+        join_all(plain.into_iter().map(|request| store.submit(request)))
+    );
+    assert_eq!(
+        outcomes(answer.unwrap()),
+        [
+            Outcome::Accepted,
+            Outcome::Duplicate,
+            Outcome::Rejected(RejectReason::IdConflict),
+            Outcome::Duplicate,
+            Outcome::Rejected(RejectReason::SchemaViolation),
+            Outcome::Accepted,
+        ]
+    );
+    for other in others {
+        assert_eq!(outcomes(other.unwrap()), [Outcome::Accepted; 2]);
+    }
+    let stored = "select count(*) from telemetry.events_raw e join telemetry.event_ids using (id, tenant_id)";
+    assert_eq!(evening.count(stored).await, 1 + 2 + 80);
+    assert_eq!(evening.count("select count(*) from telemetry.events_raw where data @> '{\"battery\":1}'").await, 1);
+    assert_eq!(evening.count("select count(*) from telemetry.events_dlq").await, 2);
+    let kept = "select count(*) from telemetry.ingest_nonces where cardinality(outcomes) in (1, 2, 6)";
+    assert_eq!(evening.count(kept).await, 42);
+}
+
+#[tokio::test]
 async fn a_nonce_answers_its_first_outcome_and_refuses_another_body() {
     let evening = Evening::of(0).await;
     let store = ingest(&evening).await;
