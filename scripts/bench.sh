@@ -15,7 +15,7 @@ Usage: ./scripts/bench.sh [--quick] [--only CASE]… [--json FILE] [--markdown F
 Builds everything as it ships, starts a durable Postgres of its own, and measures each hot path beside its
 alternative in interleaved rounds: the median of the ratios of the rounds, with the least and the most.
 
-  --quick           three short rounds; within three minutes. Without it five rounds, within twenty-five
+  --quick           three short rounds; within three minutes. Without it five rounds, within thirty
   --only CASE       only this case (again for more)
   --json FILE       also write the figures as JSON
   --markdown FILE   also write the table as docs/performance.md has it
@@ -53,6 +53,7 @@ if [ -n "$counting" ]; then
 fi
 need_postgres "$root/target/tools"
 need_pgbench "$root/target/tools"
+want_nats "$root/target/tools"
 if [ -n "${SEATPILOT_VENUES:-}" ]; then
   SEATPILOT_VENUES=$(cd "$SEATPILOT_VENUES" && pwd) || fail "SEATPILOT_VENUES is no folder"
   export SEATPILOT_VENUES

@@ -84,6 +84,7 @@ pub(crate) struct Driver {
     lines: Vec<Line>,
     service: u32,
     database: u32,
+    others: Vec<(&'static str, u32)>,
 }
 
 impl Driver {
@@ -106,7 +107,13 @@ impl Driver {
             ensure!(line.ask(&request).await?.status == 200, "{to} is not ready");
             lines.push(line);
         }
-        Ok(Self { lines, service, database })
+        Ok(Self { lines, service, database, others: Vec::new() })
+    }
+
+    /// Counts the time of these processes too.
+    pub(crate) fn with_others(mut self, others: &[(&'static str, u32)]) -> Self {
+        self.others.extend_from_slice(others);
+        self
     }
 
     /// Drives for so long.
@@ -122,11 +129,13 @@ impl Driver {
         let lines = std::mem::take(&mut self.lines);
         let count = lines.len();
         let (latency, done) = (Rc::new(RefCell::new(histogram()?)), Rc::new(Cell::new(0_u64)));
-        let watch = Watch::start(&[
+        let mut watched = vec![
             ("driver", Of::Process(std::process::id())),
             ("service", Of::Process(self.service)),
             ("database", Of::Family(self.database)),
-        ]);
+        ];
+        watched.extend(self.others.iter().map(|(who, pid)| (*who, Of::Process(*pid))));
+        let watch = Watch::start(&watched);
         let began = Instant::now();
         let local = LocalSet::new();
         let mut tasks = Vec::with_capacity(count);

@@ -48,7 +48,7 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(name = "bench.sh", version)]
 struct Arguments {
-    /// Three short rounds: for a look, within three minutes. Without it five rounds, within twenty-five.
+    /// Three short rounds: for a look, within three minutes. Without it five rounds, within thirty.
     #[arg(long)]
     quick: bool,
     /// Only these cases; --list names them.

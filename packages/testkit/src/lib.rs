@@ -46,7 +46,7 @@ pub use effort::Effort;
 pub use evening::Evening;
 pub use fake_clock::FakeClock;
 pub use forgery::{Forgery, Refused, forgeries};
-pub use nats::Nats;
+pub use nats::{Nats, Syncs};
 pub use pgbouncer::{PgBouncer, PgBouncerOf};
 pub use postgrest::{Called, Manner, PostgRest};
 pub use seatpilot_private_postgres::{Binaries, Cluster, ClusterOptions, Durability};

@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -14,6 +14,15 @@ use crate::server::tools_folder;
 
 /// How long a server may take to listen.
 const LISTENS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How often a server waits for its disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Syncs {
+    /// Before it says that it has a message.
+    Always,
+    /// As it does by itself.
+    EveryTwoMinutes,
+}
 
 /// A running server; it is killed with the value.
 #[derive(Debug)]
@@ -39,16 +48,29 @@ impl Nats {
 
     /// The same, with more in its configuration.
     pub async fn start_with(more: &str) -> Option<Self> {
+        Self::start_at(&std::env::temp_dir(), Syncs::Always, more).await
+    }
+
+    /// The same, with its files in a folder below that one: on the disk that is measured.
+    pub async fn start_in(parent: &Path, syncs: Syncs) -> Option<Self> {
+        Self::start_at(parent, syncs, "").await
+    }
+
+    async fn start_at(parent: &Path, syncs: Syncs, more: &str) -> Option<Self> {
         let program = program()?;
-        let folder = tempfile::Builder::new().prefix("seatpilot-nats-").tempdir().expect("a folder");
+        let folder = tempfile::Builder::new().prefix("seatpilot-nats-").tempdir_in(parent).expect("a folder");
         // Free now, and again after it was killed: nobody else on this machine asks for it by number.
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("its address").port();
         drop(listener);
         let store = folder.path().join("jetstream");
         let configuration = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}, sync_interval: always }}\n{more}\n",
-            store.display().to_string()
+            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?}, sync_interval: {} }}\n{more}\n",
+            store.display().to_string(),
+            match syncs {
+                Syncs::Always => "always",
+                Syncs::EveryTwoMinutes => "2m",
+            }
         );
         fs::write(folder.path().join("nats.conf"), configuration).expect("its configuration");
         let child = spawn(&program, &folder);
@@ -60,6 +82,11 @@ impl Nats {
     /// `nats://127.0.0.1:port`.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
+    }
+
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// Kills it at once.

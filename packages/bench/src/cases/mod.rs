@@ -1,6 +1,7 @@
 //! The cases, a file each.
 
 mod arrive;
+mod bus;
 mod check_in;
 mod growth;
 mod hit;
@@ -127,6 +128,12 @@ pub(crate) const CASES: &[Case] = &[
         about: "a check-in beside 10,000,000 sessions, a refresh beside 10,000,000 events",
         when: When::Whole,
         run: |bench| Box::pin(growth::measure(bench)),
+    },
+    Case {
+        name: "bus",
+        about: "signed events straight to the database, beside the same over NATS JetStream",
+        when: When::Whole,
+        run: |bench| Box::pin(bus::measure(bench)),
     },
     Case {
         name: "itself",
