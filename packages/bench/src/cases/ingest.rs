@@ -16,7 +16,8 @@ use crate::{
 };
 
 /// So fast that no sender is held back: what is measured is the path, not its limit.
-pub(super) const NO_RATE: [(&str, &str); 2] = [("INGEST_RATE_PER_SECOND", "1000000"), ("INGEST_RATE_BURST", "1000000")];
+pub(super) const NO_RATE: [(&str, &str); 2] =
+    [("INGEST_RATE_PER_SECOND", "1000000"), ("INGEST_RATE_BURST", "1000000")];
 
 pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     let house = House::build(&bench.target).await?;
