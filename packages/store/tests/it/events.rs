@@ -121,7 +121,10 @@ async fn items_of_every_kind_are_answered_one_by_one_beside_requests_of_new_even
     }
     let stored = "select count(*) from telemetry.events_raw e join telemetry.event_ids using (id, tenant_id)";
     assert_eq!(evening.count(stored).await, 1 + 2 + 80);
-    assert_eq!(evening.count("select count(*) from telemetry.events_raw where data @> '{\"battery\":1}'").await, 1);
+    assert_eq!(
+        evening.count("select count(*) from telemetry.events_raw where data @> '{\"battery\":1}'").await,
+        1
+    );
     assert_eq!(evening.count("select count(*) from telemetry.events_dlq").await, 2);
     let kept = "select count(*) from telemetry.ingest_nonces where cardinality(outcomes) in (1, 2, 6)";
     assert_eq!(evening.count(kept).await, 42);
