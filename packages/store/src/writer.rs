@@ -31,6 +31,8 @@ use crate::{
     wait_trace::WaitTrace,
 };
 
+#[cfg(test)]
+mod model;
 mod writing;
 
 use writing::{Place, write};
