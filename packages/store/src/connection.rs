@@ -212,3 +212,35 @@ impl Drop for Connection {
         self.driver.abort();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use seatpilot_runtime::StoreKind;
+
+    use super::*;
+
+    /// The variable and the fault of a database behind a pooler.
+    fn fault(url: &str, direct_url: &str) -> Option<(&'static str, String)> {
+        let pooler = Pooler::Transaction { direct_url: SecretString::from(direct_url) };
+        let database = DatabaseConfig { url: SecretString::from(url), pooler };
+        let readiness = Readiness::starting(StoreKind::Postgres);
+        let target = Target::of(&database, "test")
+            .and_then(|target| target.serving(Deployment::Production, &readiness));
+        target.err().map(|fault| (fault.variable().name, fault.to_string()))
+    }
+
+    #[test]
+    fn a_fault_on_the_way_past_a_pooler_is_of_that_way() {
+        const GOOD: &str = "postgres://seatpilot_checkin:a-long-secret@db/seatpilot";
+        assert_eq!(fault(GOOD, GOOD), None);
+        let of = |url, direct_url| fault(url, direct_url).map(|(variable, _)| variable);
+        assert_eq!(of("postgres://db:port", GOOD), Some("DATABASE_URL"));
+        assert_eq!(of(GOOD, "postgres://db:port"), Some("DATABASE_DIRECT_URL"));
+        assert_eq!(of(GOOD, "postgres://a:change-me@db/seatpilot"), Some("DATABASE_DIRECT_URL"));
+        assert_eq!(of(GOOD, "postgres://a:a-long-secret@db/d?sslmode=require"), Some("DATABASE_DIRECT_URL"));
+        let (variable, said) =
+            fault("postgres://a:a-long-secret@db/d?options=-c%20statement_timeout%3D1s", GOOD).unwrap();
+        assert!(variable == "DATABASE_URL" && said.starts_with("has options="), "{variable} {said}");
+        assert!(!said.contains("a-long-secret"));
+    }
+}

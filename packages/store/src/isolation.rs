@@ -269,7 +269,11 @@ async fn take_turns(stage: &Stage, rounds: usize) -> String {
         let patience = Duration::from_micros(round as u64 * 7 % (PATIENCE_MAX_MICROS + 1));
         if round % 250 == 249 {
             owner
-                .execute("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'isolation'", &[])
+                .execute(
+                    "select pg_terminate_backend(pid) from pg_stat_activity
+                    where application_name = 'isolation' and datname = current_database()",
+                    &[],
+                )
                 .await
                 .unwrap();
         }
@@ -372,7 +376,8 @@ async fn take_turns(stage: &Stage, rounds: usize) -> String {
     let strangers =
         "select count(*) from telemetry.events_dlq where source_key_id <> tenant_id || '_gate_01'";
     assert_eq!(owner.query_one(strangers, &[]).await.unwrap().get::<_, i64>(0), 0, "dead letters");
-    let open = "select count(*) from pg_stat_activity where application_name = 'isolation' and state like 'idle in%'";
+    let open = "select count(*) from pg_stat_activity
+        where application_name = 'isolation' and datname = current_database() and state like 'idle in%'";
     assert_eq!(
         owner.query_one(open, &[]).await.unwrap().get::<_, i64>(0),
         0,

@@ -28,6 +28,8 @@ const LOOK_EVERY: Duration = Duration::from_secs(20);
 const WRITERS_EVERY: Duration = Duration::from_millis(5);
 /// How long they may take: to open one, and to run their statement once on it.
 const WRITERS_MAX: Duration = Duration::from_secs(5);
+/// How often two connections are tried whether a pooler swaps them: other clients of a busy one may be in between.
+const SWAPS: usize = 3;
 const RETRY_MIN: Duration = Duration::from_millis(100);
 const RETRY_MAX: Duration = Duration::from_secs(2);
 
@@ -198,13 +200,18 @@ async fn lost(pooled: Option<&Connection>) {
 async fn stay_on_their_connections(one: &Client, other: &Connection) -> Result<(), Error> {
     const SQL: &str = "select pg_backend_pid()";
     let other = &other.client;
+    let pid = async || Ok::<i32, Error>(other.query_typed_one(SQL, &[]).await?.try_get(0)?);
     let same = async {
-        let before: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
-        one.batch_execute("begin").await?;
-        let meanwhile: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
-        one.batch_execute("commit").await?;
-        let after: i32 = other.query_typed_one(SQL, &[]).await?.try_get(0)?;
-        Ok::<_, Error>(before == meanwhile && before == after)
+        let own = pid().await?;
+        for _ in 0..SWAPS {
+            one.batch_execute("begin").await?;
+            let meanwhile = pid().await?;
+            one.batch_execute("commit").await?;
+            if own != meanwhile || own != pid().await? {
+                return Ok(false);
+            }
+        }
+        Ok::<_, Error>(true)
     };
     match tokio::time::timeout(OPEN_MAX, same).await {
         Ok(Ok(true)) => Ok(()),

@@ -68,7 +68,7 @@ async fn a_scan_that_was_cut_killed_or_lost_is_answered_with_the_first_bytes_for
         let (house, over, kills) = (Arc::clone(&house), Arc::clone(&over), Arc::clone(&kills));
         async move {
             while !over.load(Ordering::Relaxed) {
-                tokio::time::sleep(Duration::from_millis(150)).await;
+                tokio::time::sleep(Duration::from_millis(60)).await;
                 let turn = kills.fetch_add(1, Ordering::Relaxed);
                 house.kill_and_restart(turn % 2).await;
             }
