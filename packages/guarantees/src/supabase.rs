@@ -91,7 +91,7 @@ async fn read_request(stream: &mut (impl AsyncReadExt + Unpin)) -> Vec<u8> {
 }
 
 /// A server's side of TLS for one name, and the authority to believe.
-fn certified(name: &str) -> (TlsAcceptor, String) {
+pub(crate) fn certified(name: &str) -> (TlsAcceptor, String) {
     let mut authority = CertificateParams::new(Vec::new()).expect("parameters");
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     authority.distinguished_name.push(rcgen::DnType::CommonName, "SeatPilot tests");

@@ -28,6 +28,7 @@ mod planted;
 mod pooler;
 mod production;
 mod replica;
+mod rest_over_tls;
 mod rotation;
 mod rules;
 mod secrets;
