@@ -82,9 +82,11 @@ plant_all() {
   # A copy below another repository is its own: git would look for paths from that one's root.
   [ -d "$copy/.git" ] || git init --quiet "$copy"
   export CARGO_TARGET_DIR=$root/target/planted/build
-  # What the tests are judged with is looked for beside what was built.
+  # What the tests are judged with is looked for beside what was built, or in the tree's own target.
   mkdir -p "$CARGO_TARGET_DIR"
+  mkdir -p "$copy/target"
   ln -sfn "$root/target/tools" "$CARGO_TARGET_DIR/tools"
+  ln -sfn "$root/target/tools" "$copy/target/tools"
   for patch in "$patches"/*.patch; do
     name=$(basename "$patch" .patch)
     guarantee=$(said_of guarantee "$patch")
