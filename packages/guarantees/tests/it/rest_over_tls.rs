@@ -49,7 +49,8 @@ async fn a_server_of_another_name_or_of_an_authority_that_nobody_knows_is_told_n
     let (rest, behind, folder) = stand_in(&evening).await;
     let ours = TlsFront::before(&behind, "localhost", folder.path()).await;
     let other_name = TlsFront::before(&behind, "evil.example", folder.path()).await;
-    for (front, authorities) in [(&ours, None), (&ours, Some(&other_name)), (&other_name, Some(&other_name))] {
+    for (front, authorities) in [(&ours, None), (&ours, Some(&other_name)), (&other_name, Some(&other_name))]
+    {
         let ingest = ingest(&rest, &format!("https://localhost:{}", front.port), authorities);
         let began = std::time::Instant::now();
         while !ingest.output().contains("certificate") {
