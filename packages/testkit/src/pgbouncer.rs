@@ -3,7 +3,7 @@
 use std::{
     fs,
     os::unix::fs::PermissionsExt as _,
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -54,7 +54,8 @@ impl PgBouncer {
         let logins: String = ROLES.iter().map(|role| format!("\"{role}\" \"{PASSWORD}\"\n")).collect();
         let users = folder.path().join("userlist.txt");
         fs::write(&users, logins).expect("its logins");
-        let mut configuration = include_str!("../../../docs/examples/pgbouncer.ini").to_owned();
+        let example = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/examples/pgbouncer.ini");
+        let mut configuration = fs::read_to_string(example).expect("docs/examples/pgbouncer.ini");
         let url = db.owner_url();
         let (_, server) = url.split_once('@').expect("a URL with a role");
         let (server, _) = server.split_once('/').expect("a URL with a database");
