@@ -28,6 +28,12 @@ const CARRIED: &[(&str, &str)] = &[
     ("packages/store/src/prepared.rs", "sql"),
     // One of the two above, by `begin`.
     ("packages/store/src/reader.rs", "begin"),
+    ("packages/store/src/asking.rs", "sql"),
+    // The connection that an `Asking` is sent on; what it asks is one of those by name `sql`.
+    ("packages/store/src/download.rs", "object"),
+    ("packages/store/src/events.rs", "client"),
+    ("packages/store/src/prepared.rs", "&self.connection.client"),
+    ("packages/store/src/reader.rs", "&object"),
     ("packages/store/src/download.rs", "wanted.header"),
     ("packages/store/src/download.rs", "wanted.sql"),
     ("packages/store/src/dead_letters/desk.rs", "sql"),
@@ -124,7 +130,7 @@ fn built(sources: &[(String, String)]) -> BTreeSet<(String, String)> {
 /// What is handed to a statement's door and is neither a literal, nor a constant, nor a statement that was prepared.
 fn carried(sources: &[(String, String)]) -> BTreeSet<(String, String)> {
     let door = Regex::new(
-        r"\.(?:query|query_one|query_opt|query_raw|query_typed|execute|execute_raw|batch_execute|simple_query|prepare|prepare_typed|prepare_cached|prepare_typed_cached|copy_in|copy_out)\(\s*([^,)]*)",
+        r"\.(?:query|query_one|query_opt|query_raw|query_typed|query_typed_raw|execute|execute_raw|batch_execute|simple_query|prepare|prepare_typed|prepare_cached|prepare_typed_cached|copy_in|copy_out)\(\s*([^,)]*)",
     )
     .unwrap();
     let good = Regex::new(
