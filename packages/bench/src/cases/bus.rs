@@ -89,7 +89,7 @@ async fn compare(
     connections: usize,
 ) -> anyhow::Result<Vec<Figure>> {
     house
-        .sql("truncate telemetry.events_raw, telemetry.event_ids, telemetry.ingest_nonces; checkpoint")
+        .sql("truncate telemetry.events_raw, telemetry.event_ids, telemetry.ingest_nonces; truncate telemetry.ingest_nonce_floors; checkpoint")
         .await?;
     let mut sides = Vec::new();
     for way in ways {

@@ -35,7 +35,7 @@ async fn compare(
     aim: Aim,
 ) -> anyhow::Result<Vec<Figure>> {
     house
-        .sql("truncate telemetry.events_raw, telemetry.event_ids, telemetry.ingest_nonces; checkpoint")
+        .sql("truncate telemetry.events_raw, telemetry.event_ids, telemetry.ingest_nonces; truncate telemetry.ingest_nonce_floors; checkpoint")
         .await?;
     let connections = if batch == 1 { 64 } else { 16 };
     let script = Rc::new(Events::new(&house.evening, batch)?);
