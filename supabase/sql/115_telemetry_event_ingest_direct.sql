@@ -27,7 +27,7 @@ declare
     earliest bigint := key_times[1];
     latest bigint := key_times[1];
     signed bigint;
-    maybe_known boolean := false;
+    maybe_known boolean;
     known bigint[] := '{}';
     fresh uuid[];
     counts integer[];
@@ -42,7 +42,8 @@ begin
     end loop;
     -- Requests are signed within 300 s of now, so they lie in at most three slots; which, is known before the look, and no
     -- other slot is opened for it.
-    if latest - earliest <= 600 then
+    -- Also where there are no requests: a line is opened with none, so that this is planned before somebody waits for it.
+    if coalesce(latest - earliest, 0) <= 600 then
         maybe_known := exists (
             select from telemetry.ingest_nonces n
             where n.nonce = any (nonces) and n.slot in (
