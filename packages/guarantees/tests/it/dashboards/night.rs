@@ -13,7 +13,7 @@ use uuid::Uuid;
 const GUESTS: usize = 3_000;
 const CHANNELS: [&str; 4] = ["mobile", "kiosk", "desk", "signage"];
 /// More than any wait within here takes on a busy machine.
-const WITHIN: Duration = Duration::from_secs(90);
+pub(super) const WITHIN: Duration = Duration::from_secs(90);
 
 /// A house with its traffic.
 pub(super) struct Night {
