@@ -1,5 +1,9 @@
 //! Telemetry events: signed requests stored with their nonce, their dead letters and their outcomes.
 
+mod body;
+mod columns;
+mod jsonb;
+
 use std::sync::Arc;
 
 use seatpilot_domain_model::{
@@ -17,33 +21,56 @@ use crate::{
     writer::{Batch, SendError},
 };
 
+use body::Body;
+use columns::Columns;
+
+/// A submission, and of each of its items what the database need not work out.
+pub(crate) struct Submitted {
+    /// Shared with the caller, who needs it again if the database refuses a value in it.
+    submission: Arc<Submission>,
+    bodies: Vec<Option<Body>>,
+}
+
+impl From<Arc<Submission>> for Submitted {
+    fn from(submission: Arc<Submission>) -> Self {
+        let mut text = Vec::with_capacity(512);
+        let body = |item: &Item| match item {
+            Item::Event(event) => Body::of(event, &mut text),
+            Item::DeadLetter(_) => None,
+        };
+        let bodies = submission.items.iter().map(body).collect();
+        Self { submission, bodies }
+    }
+}
+
+impl From<Submission> for Submitted {
+    fn from(submission: Submission) -> Self {
+        Arc::new(submission).into()
+    }
+}
+
 pub(crate) struct EventIngest;
 
 impl Batch for EventIngest {
-    /// Shared with the caller, who needs it again if the database refuses a value in it.
-    type Row = Arc<Submission>;
+    type Row = Submitted;
     type Answer = SubmitAnswer;
     type Line = Prepared;
     const NAME: &'static str = "event_ingest";
 
-    fn tenant(row: &Arc<Submission>) -> &TenantId {
-        &row.tenant
+    fn tenant(row: &Submitted) -> &TenantId {
+        &row.submission.tenant
     }
 
-    fn key(row: &Arc<Submission>) -> u64 {
-        hash(&(&row.nonce.key_id, row.nonce.ts, &row.nonce.nonce))
+    fn key(row: &Submitted) -> u64 {
+        key(&row.submission)
     }
 
-    fn bytes(row: &Arc<Submission>) -> usize {
-        let item = |item: &Item| match item {
-            Item::Event(event) => event.raw.len(),
-            Item::DeadLetter(letter) => letter.payload.len() + letter.detail.len(),
-        };
-        row.items.iter().map(|one| item(one) + size_of::<Item>()).sum::<usize>() + size_of::<Submission>()
+    fn bytes(row: &Submitted) -> usize {
+        bytes(&row.submission) + size_of_val(row.bodies.as_slice())
     }
 
-    fn items(row: &Arc<Submission>) -> usize {
-        row.items.len()
+    fn items(row: &Submitted) -> usize {
+        row.submission.items.len()
     }
 
     async fn open(&self, target: &Target) -> Result<Prepared, Error> {
@@ -54,18 +81,19 @@ impl Batch for EventIngest {
         &self,
         line: &Prepared,
         tenant: &str,
-        rows: &[&Arc<Submission>],
+        rows: &[&Submitted],
     ) -> Result<Vec<SubmitAnswer>, SendError> {
-        let key_ids: Vec<_> = rows.iter().map(|row| row.nonce.key_id.as_str()).collect();
-        let key_times: Vec<_> = rows.iter().map(|row| row.nonce.ts).collect();
-        let nonces: Vec<_> = rows.iter().map(|row| row.nonce.nonce.as_str()).collect();
-        let bodies: Vec<_> = rows.iter().map(|row| row.nonce.body_sha256.as_slice()).collect();
-        let request_ids: Vec<_> = rows.iter().map(|row| row.request_id.as_str()).collect();
-        let receipts: Vec<_> = rows.iter().map(|row| row.received_at).collect();
-        let mut columns = Columns::with_capacity(rows.iter().map(|row| row.items.len()).sum());
+        let submissions = || rows.iter().map(|row| &*row.submission);
+        let key_ids: Vec<_> = submissions().map(|row| row.nonce.key_id.as_str()).collect();
+        let key_times: Vec<_> = submissions().map(|row| row.nonce.ts).collect();
+        let nonces: Vec<_> = submissions().map(|row| row.nonce.nonce.as_str()).collect();
+        let bodies: Vec<_> = submissions().map(|row| row.nonce.body_sha256.as_slice()).collect();
+        let request_ids: Vec<_> = submissions().map(|row| row.request_id.as_str()).collect();
+        let receipts: Vec<_> = submissions().map(|row| row.received_at).collect();
+        let mut columns = Columns::with_capacity(submissions().map(|row| row.items.len()).sum());
         for (request, row) in (1_i64..).zip(rows) {
-            for (number, item) in (1_i64..).zip(&row.items) {
-                columns.push(request, number, item);
+            for (number, (item, body)) in (1_i64..).zip(row.submission.items.iter().zip(&row.bodies)) {
+                columns.push(request, number, item, body.as_ref());
             }
         }
         let found = line
@@ -90,83 +118,28 @@ impl Batch for EventIngest {
                 &columns.payload_hashes,
                 &columns.reasons,
                 &columns.details,
+                &columns.bodies,
+                &columns.data_begins,
+                &columns.data_lengths,
             ])
             .await?;
         let answers = in_order(rows.len(), found, stored)?;
-        answers.into_iter().zip(rows).map(|(answer, row)| answer.receipts(row)).collect()
+        answers.into_iter().zip(submissions()).map(|(answer, row)| answer.receipts(row)).collect()
     }
 }
 
-/// The items of a statement, column by column.
-#[derive(Default)]
-struct Columns<'a> {
-    requests: Vec<i64>,
-    numbers: Vec<i64>,
-    ids: Vec<Option<uuid::Uuid>>,
-    types: Vec<Option<&'static str>>,
-    times: Vec<Option<jiff::Timestamp>>,
-    venues: Vec<Option<&'a str>>,
-    sessions: Vec<Option<uuid::Uuid>>,
-    channels: Vec<Option<&'static str>>,
-    payloads: Vec<&'a [u8]>,
-    payload_lengths: Vec<i32>,
-    payload_hashes: Vec<Option<&'a [u8]>>,
-    reasons: Vec<Option<&'static str>>,
-    details: Vec<Option<&'a str>>,
+/// A nonce is used by one request at a time.
+pub(crate) fn key(row: &Submission) -> u64 {
+    hash(&(&row.nonce.key_id, row.nonce.ts, &row.nonce.nonce))
 }
 
-impl<'a> Columns<'a> {
-    fn with_capacity(items: usize) -> Self {
-        Self {
-            requests: Vec::with_capacity(items),
-            numbers: Vec::with_capacity(items),
-            ids: Vec::with_capacity(items),
-            types: Vec::with_capacity(items),
-            times: Vec::with_capacity(items),
-            venues: Vec::with_capacity(items),
-            sessions: Vec::with_capacity(items),
-            channels: Vec::with_capacity(items),
-            payloads: Vec::with_capacity(items),
-            payload_lengths: Vec::with_capacity(items),
-            payload_hashes: Vec::with_capacity(items),
-            reasons: Vec::with_capacity(items),
-            details: Vec::with_capacity(items),
-        }
-    }
-
-    fn push(&mut self, request: i64, number: i64, item: &'a Item) {
-        let length = |bytes: usize| i32::try_from(bytes).unwrap_or(i32::MAX);
-        self.requests.push(request);
-        self.numbers.push(number);
-        match item {
-            Item::Event(event) => {
-                self.ids.push(Some(event.id));
-                self.types.push(Some(event.kind));
-                self.times.push(Some(event.occurred_at));
-                self.venues.push(Some(event.venue.as_str()));
-                self.sessions.push(event.session_id);
-                self.channels.push(event.channel.map(|channel| channel.as_str()));
-                self.payloads.push(&event.raw);
-                self.payload_lengths.push(length(event.raw.len()));
-                self.payload_hashes.push(None);
-                self.reasons.push(None);
-                self.details.push(None);
-            }
-            Item::DeadLetter(letter) => {
-                self.ids.push(letter.event_id);
-                self.types.push(letter.event_type);
-                self.times.push(None);
-                self.venues.push(None);
-                self.sessions.push(None);
-                self.channels.push(None);
-                self.payloads.push(&letter.payload);
-                self.payload_lengths.push(length(letter.payload_len));
-                self.payload_hashes.push(Some(&letter.payload_sha256));
-                self.reasons.push(Some(letter.reason.as_str()));
-                self.details.push(Some(&letter.detail));
-            }
-        }
-    }
+/// What a submission counts against the queue's bytes.
+pub(crate) fn bytes(row: &Submission) -> usize {
+    let item = |item: &Item| match item {
+        Item::Event(event) => event.raw.len(),
+        Item::DeadLetter(letter) => letter.payload.len() + letter.detail.len(),
+    };
+    row.items.iter().map(|one| item(one) + size_of::<Item>()).sum::<usize>() + size_of::<Submission>()
 }
 
 /// What the statement says of one request.

@@ -86,7 +86,7 @@ pub use crate::{
 };
 
 /// The oldest schema that this code works on.
-pub const MIN_SCHEMA_VERSION: &str = "113";
+pub const MIN_SCHEMA_VERSION: &str = "117";
 
 /// The store of one process. Clones share it.
 #[derive(Clone)]
@@ -245,17 +245,13 @@ impl Store {
     pub async fn submit(&self, submission: Submission) -> Result<SubmitAnswer, Error> {
         let writer = self.inner.events.as_ref().ok_or(Error::NotStarted("events"))?;
         let submission = Arc::new(submission);
-        match writer.write(Arc::clone(&submission)).await {
+        match writer.write(Arc::clone(&submission).into()).await {
             // The one case in which it is needed again: the database refuses what the parser let through.
             Err(Error::BadValue(cause)) if !cause.is_forgotten_time() => {
                 let mut submission = Arc::unwrap_or_clone(submission);
                 let buried = self.inner.reader.bury_refused(&mut submission).await?;
                 tracing::warn!(buried, error = %cause, "the database refused values that the parser let through");
-                if buried == 0 {
-                    Err(Error::BadValue(cause))
-                } else {
-                    writer.write(Arc::new(submission)).await
-                }
+                if buried == 0 { Err(Error::BadValue(cause)) } else { writer.write(submission.into()).await }
             }
             answer => answer,
         }

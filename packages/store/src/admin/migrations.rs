@@ -55,6 +55,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "114" "claims_read_in_place",
     "115" "telemetry_event_ingest_direct",
     "116" "telemetry_nonces_by_tenant",
+    "117" "telemetry_event_body_given",
 };
 
 /// The ledger as the Supabase CLI makes it.

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use super::client::RestClient;
 use crate::{
     Error,
-    events::{EventIngest, Stored, outcome},
+    events::{self, EventIngest, Stored, outcome},
     writer::{Batch, Line, SendError},
 };
 
@@ -36,19 +36,19 @@ impl Batch for RestIngest {
     const NAME: &'static str = EventIngest::NAME;
 
     fn tenant(row: &Arc<Submission>) -> &TenantId {
-        EventIngest::tenant(row)
+        &row.tenant
     }
 
     fn key(row: &Arc<Submission>) -> u64 {
-        EventIngest::key(row)
+        events::key(row)
     }
 
     fn bytes(row: &Arc<Submission>) -> usize {
-        EventIngest::bytes(row)
+        events::bytes(row)
     }
 
     fn items(row: &Arc<Submission>) -> usize {
-        EventIngest::items(row)
+        row.items.len()
     }
 
     async fn open(&self, target: &Arc<RestClient>) -> Result<RestLine, Error> {

@@ -56,7 +56,7 @@ fn words(letters: &[RedrivenLetter]) -> Vec<(&'static str, Option<&'static str>)
     letters.iter().map(|letter| (letter.outcome.status(), letter.outcome.reason())).collect()
 }
 
-async fn redrive(evening: &Evening, ids: &[Uuid]) -> Vec<(&'static str, Option<&'static str>)> {
+pub(crate) async fn redrive(evening: &Evening, ids: &[Uuid]) -> Vec<(&'static str, Option<&'static str>)> {
     let mut admin = evening.admin().await;
     words(&admin.dead_letter_desk(&evening.tenant).redrive(ids, |_| {}).await.unwrap())
 }

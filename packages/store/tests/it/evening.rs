@@ -27,6 +27,11 @@ impl Evening {
         Self(seatpilot_testkit::Evening::of(tickets).await)
     }
 
+    /// The same on that database.
+    pub(crate) async fn on(db: seatpilot_testkit::TestDb) -> Self {
+        Self(seatpilot_testkit::Evening::on(db, 0).await)
+    }
+
     /// A store as one process would open it, once it is ready.
     pub(crate) async fn store(&self, role: &str, writes: Writes) -> Store {
         let readiness = Readiness::starting(StoreKind::Postgres);

@@ -47,7 +47,7 @@ const GRANTS: &[(&str, &str, &str)] = &[
     (
         "seatpilot_ingest",
         "execute",
-        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing",
+        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing telemetry.event_body",
     ),
     ("seatpilot_ingest", "execute", "telemetry.is_jsonb telemetry.claim telemetry.uuid_v7"),
     // The refresher starts what others do, and reads how it went.
@@ -205,7 +205,7 @@ const GRANTS: &[(&str, &str, &str)] = &[
     (
         "seatpilot_rest",
         "execute",
-        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing",
+        "ops.signing_key_by_id ops.tenant_ids telemetry.event_ingest telemetry.event_standing telemetry.event_body",
     ),
     ("seatpilot_rest", "execute", "telemetry.is_jsonb telemetry.claim telemetry.uuid_v7"),
     ("seatpilot_rest", "select", "app.features app.plans app.entitlements app.tenant_plans"),

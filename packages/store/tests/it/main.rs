@@ -13,6 +13,7 @@ mod contact;
 mod dead_letters;
 mod distribution;
 mod evening;
+mod event_bodies;
 mod events;
 mod grants;
 mod lint;
