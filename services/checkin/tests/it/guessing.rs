@@ -214,12 +214,12 @@ async fn how_long_a_refusal_takes_tells_nobody_whether_the_ticket_is_unknown_for
     for _ in 0..ROUNDS_MAX {
         let tokens = devices(&door.evening, &mut admin, each * 3 / (UNKNOWN_MAX - 4) + 2).await;
         let classes = timing.measure(&tokens, each).await;
-        // An answer that is given early is seen by the same statistic, in the same round.
+        // An answer that is given early is seen by the same statistic, in the same round; one in which it is not, for
+        // others keep the machine busy, proves nothing.
         let control = t_max(&[classes[0].clone(), classes[3].clone()], 1.0);
-        assert!(control > LIMIT, "an early answer is not seen: |t| = {control:.1}");
         let t = t_max(&classes[..3], KEPT);
-        seen.push(t);
-        if t < LIMIT {
+        seen.push((t, control));
+        if t < LIMIT && control > LIMIT {
             println!(
                 "guarantee: G15 | {each} timed refusals of each kind: |t| = {t:.1} (limit {LIMIT}), of an early answer \
                  {control:.0}; round {} of at most {ROUNDS_MAX}",
@@ -228,5 +228,7 @@ async fn how_long_a_refusal_takes_tells_nobody_whether_the_ticket_is_unknown_for
             return;
         }
     }
-    panic!("the time tells the kinds of tickets apart: |t| = {seen:.1?}");
+    panic!(
+        "in no round does the time hide which kind a ticket is and show an early answer: |t| of both, {seen:.1?}"
+    );
 }
