@@ -13,6 +13,10 @@ pub struct InvalidTime;
 /// case `t` and `z` are RFC 3339's), a fraction has 1 to 6 digits. A leap second `:60` is read as the
 /// second before it, as Postgres would have to.
 ///
+/// The last hours of the year 9999 are times in that grammar, and more than [`Timestamp`] holds: they are read
+/// as the last second that it does, so that a list's "for ever" is one, and a scan of then is out of range
+/// and not out of grammar.
+///
 /// # Errors
 /// [`InvalidTime`] outside that grammar, and for dates that do not exist.
 pub fn parse_rfc3339(text: &str) -> Result<Timestamp, InvalidTime> {
@@ -59,7 +63,11 @@ pub fn parse_rfc3339(text: &str) -> Result<Timestamp, InvalidTime> {
     if !offset {
         return Err(InvalidTime);
     }
-    text.parse().map_err(|_| InvalidTime)
+    text.parse().or_else(|_| {
+        let rest = text.strip_prefix("9999-12-3").ok_or(InvalidTime)?;
+        let _same_a_year_before: Timestamp = format!("9998-12-3{rest}").parse().map_err(|_| InvalidTime)?;
+        Timestamp::from_second(Timestamp::MAX.as_second()).map_err(|_| InvalidTime)
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +104,20 @@ mod tests {
             "infinity",
             "２026-11-22T19:30:00Z",
         ] {
+            assert!(parse_rfc3339(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_last_hours_that_four_digits_write_are_times() {
+        for good in ["9999-12-30T22:00:01Z", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59.999999-14:00"] {
+            let read = parse_rfc3339(good).unwrap();
+            assert!(read > parse_rfc3339("9999-12-30T21:59:59Z").unwrap(), "{good}");
+            assert_eq!(read.subsec_nanosecond(), 0, "Postgres holds no nanoseconds");
+        }
+        for bad in
+            ["9999-12-32T00:00:00Z", "9999-12-31T24:00:00Z", "9999-12-31T23:59:59", "9999-11-31T00:00:00Z"]
+        {
             assert!(parse_rfc3339(bad).is_err(), "{bad}");
         }
     }

@@ -208,14 +208,7 @@ fn uuid(raw: &str) -> Option<Uuid> {
 
 fn time(member: &str, raw: &str) -> Result<Timestamp, Rejection> {
     let text = string(raw).unwrap_or_default();
-    parse_rfc3339(&text)
-        // The last hours of the last year that four digits can write are times, if none that can be kept:
-        // whoever writes them is out of range, not out of grammar.
-        .or_else(|rule| {
-            let rest = text.strip_prefix("9999-12-3").ok_or(rule)?;
-            parse_rfc3339(&format!("9998-12-3{rest}")).map(|_| Timestamp::MAX)
-        })
-        .map_err(|rule| violation(&format!("/{member}"), &rule.to_string()))
+    parse_rfc3339(&text).map_err(|rule| violation(&format!("/{member}"), &rule.to_string()))
 }
 
 fn parsed<T: FromStr<Err: std::fmt::Display>>(member: &str, raw: &str) -> Result<T, Rejection> {
