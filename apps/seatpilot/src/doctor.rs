@@ -14,6 +14,7 @@ use crate::{
     global::Global,
     key_args::KeyArgs,
     output::columns,
+    running::not_running,
     sign::{EVENTS_PATH, random_nonce},
     state::State,
 };
@@ -68,7 +69,7 @@ pub async fn run(args: &Args, global: &Global, clock: &Clock) -> Result<(), Fail
     let url = match (&args.url, &state) {
         (Some(url), _) => url.trim_end_matches('/').to_owned(),
         (None, Ok(Some(state))) => state.urls.telemetry_ingest.clone(),
-        (None, _) => return Err(Failure::new("nothing is running here: give --url")),
+        (None, _) => return Err(not_running(global, "give --url")),
     };
     let (key_id, secret) = args.key.read(global, &state)?;
     let key = Key::new(secret.expose_secret()).map_err(Failure::new)?;

@@ -8,6 +8,7 @@ use seatpilot_runtime::{SecretBytes, SecretString};
 use crate::{
     failure::Failure,
     global::Global,
+    running::not_running,
     state::{IngestKey, State},
 };
 
@@ -15,7 +16,8 @@ use crate::{
 #[derive(Debug, Clone, clap::Args)]
 pub struct KeyArgs {
     /// The key's id [default: the running one's ingest key].
-    #[arg(long, value_name = "ID")]
+    // `x-key`'s alphabet has the hyphen, and so may its first character be one.
+    #[arg(long, value_name = "ID", allow_hyphen_values = true)]
     key_id: Option<String>,
     /// The key's secret in base64; --secret-file keeps it out of the list of processes.
     #[arg(long, value_name = "BASE64", requires = "key_id", conflicts_with = "secret_file")]
@@ -51,10 +53,7 @@ impl KeyArgs {
                 "the secret of {key_id} is not known here: add --secret or --secret-file"
             ))),
             (None, _, Ok(Some(state))) => running_key(state),
-            (None, _, _) => Err(Failure::new(format!(
-                "no key to sign with: {} has no running `up`; give --key-id and --secret",
-                global.data_dir().display()
-            ))),
+            (None, _, _) => Err(not_running(global, "give --key-id and --secret")),
         }
     }
 }

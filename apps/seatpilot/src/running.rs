@@ -15,6 +15,9 @@ use crate::{
     state::{AT_REST_FILE, State},
 };
 
+/// What to do for a command that works on any database, where nothing runs here.
+const INSTEAD: &str = "set DATABASE_URL";
+
 /// A database, and what `up` left about it.
 #[derive(Debug, Clone)]
 pub struct Running {
@@ -51,7 +54,7 @@ impl Running {
                 at_rest: if at_rest.keys.is_empty() { at_rest_of(&global.data_dir())? } else { at_rest },
                 state: Some(state),
             }),
-            (None, None) => Err(not_running(global)),
+            (None, None) => Err(not_running(global, INSTEAD)),
         }
     }
 
@@ -92,7 +95,7 @@ impl Running {
             .map(|admin| admin.acting_as(&account()).sealing_with(&self.at_rest));
         admin.map_err(|error| match (error, &self.state) {
             (AdminError::Url(fault), None) => Failure::Configuration(vec![format!("DATABASE_URL {fault}")]),
-            (_, Some(_)) => not_running(global),
+            (_, Some(_)) => not_running(global, INSTEAD),
             (error, None) => Failure::from(error).while_doing("the database of DATABASE_URL does not answer"),
         })
     }
@@ -153,11 +156,11 @@ fn account() -> String {
     name.unwrap_or_else(|| format!("uid {uid}"))
 }
 
-/// There is nothing to work on.
-fn not_running(global: &Global) -> Failure {
+/// There is nothing to work on: how to start it, and what to do instead.
+pub(crate) fn not_running(global: &Global, instead: &str) -> Failure {
     let directory = match &global.data_dir {
         Some(directory) => format!(" --data-dir {}", directory.display()),
         None => String::new(),
     };
-    Failure::new(format!("not running: start it with `seatpilot up{directory}`, or set DATABASE_URL"))
+    Failure::new(format!("not running: start it with `seatpilot up{directory}`, or {instead}"))
 }

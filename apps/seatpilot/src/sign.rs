@@ -16,6 +16,7 @@ use crate::{
     global::Global,
     key_args::{FoundState, KeyArgs},
     output::Style,
+    running::not_running,
     state::State,
 };
 
@@ -48,7 +49,8 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS")]
     ts: Option<i64>,
     /// The nonce, or the id of a webhook [default: a random one].
-    #[arg(long)]
+    // Its alphabet has the hyphen, and so may its first character be one.
+    #[arg(long, allow_hyphen_values = true)]
     nonce: Option<String>,
     /// Print a curl line that sends the body, to this URL [default: the running telemetry door].
     #[arg(long, value_name = "URL", num_args = 0..=1, default_missing_value = "")]
@@ -71,7 +73,7 @@ enum Scheme {
 pub fn run(args: &Args, global: &Global, clock: &Clock) -> Result<(), Failure> {
     let state = State::read(&global.data_dir());
     let (key_id, secret) = args.key.read(global, &state)?;
-    let target = args.curl.as_deref().map(|url| target(url, &state)).transpose()?;
+    let target = args.curl.as_deref().map(|url| target(url, global, &state)).transpose()?;
     let path = match (&args.path, &target) {
         (Some(path), _) => path.as_str(),
         (None, Some(target)) => target.path(),
@@ -103,10 +105,10 @@ pub fn run(args: &Args, global: &Global, clock: &Clock) -> Result<(), Failure> {
 }
 
 /// Where a curl line sends: a base URL is completed to the telemetry door.
-fn target(url: &str, state: &FoundState) -> Result<reqwest::Url, Failure> {
+fn target(url: &str, global: &Global, state: &FoundState) -> Result<reqwest::Url, Failure> {
     let base = match (url, state) {
         ("", Ok(Some(state))) => state.urls.telemetry_ingest.as_str(),
-        ("", _) => return Err(Failure::new("nothing is running here: give --curl its URL")),
+        ("", _) => return Err(not_running(global, "give --curl its URL")),
         (url, _) => url,
     };
     let mut target: reqwest::Url =
@@ -179,7 +181,8 @@ mod tests {
     #[test]
     fn a_base_url_is_completed_and_a_query_is_refused() {
         let nothing: FoundState = Ok(None);
-        let path = |url: &str| target(url, &nothing).map(|url| url.path().to_owned());
+        let global = Global { data_dir: None, tenant: None, json: false };
+        let path = |url: &str| target(url, &global, &nothing).map(|url| url.path().to_owned());
         assert_eq!(path("http://127.0.0.1:3300").expect("fine"), "/v1/events");
         assert_eq!(path("http://127.0.0.1:3300/x/y").expect("fine"), "/x/y");
         for bad in ["http://h/v1/events?x=1", "ftp://h/", "no url", ""] {

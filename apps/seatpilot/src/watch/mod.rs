@@ -40,6 +40,7 @@ use crate::{
     failure::Failure,
     global::Global,
     output::{Output, Style},
+    running::not_running,
     state::{State, Urls},
 };
 
@@ -196,10 +197,7 @@ fn now(clock: &Clock) -> Zoned {
 pub async fn run(args: &Args, global: &Global) -> Result<(), Failure> {
     let shutdown = Shutdown::for_command()?;
     let Some(state) = State::read(&global.data_dir())? else {
-        return Err(Failure::new(format!(
-            "nothing to watch: {} has no running `up`",
-            global.data_dir().display()
-        )));
+        return Err(not_running(global, "name another --data-dir: there is nothing to watch"));
     };
     let watch = Watch::new(&state, &args.prometheus, " q, Ctrl-C: leave   ?: what is shown", global.output());
     // Nobody tells us anything beside the services.

@@ -2,6 +2,8 @@
 
 use std::process::Command;
 
+use base64::{Engine, engine::general_purpose::STANDARD};
+
 use crate::command::{Run, seatpilot_in};
 
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -22,6 +24,28 @@ fn the_headers_of_the_contracts_first_vector_come_out() {
         "x-key: acme_gate_01\nx-ts: 1795305600\nx-nonce: aaaaaaaaaaaaaaaaaaaaaa\n\
          x-sig: v1=faf9daf5e1e12cc6da0445e85dc10cd3a285cd4653e1d0283a97d3e911a9a1c6\n"
     );
+}
+
+#[test]
+fn every_vector_of_the_contract_comes_out_whatever_its_ids_begin_with() {
+    let vectors = include_str!("../../../../packages/signing/tests/vectors/signing.json");
+    let vectors: serde_json::Value = serde_json::from_str(vectors).unwrap();
+    let here = tempfile::tempdir().unwrap();
+    for case in vectors["cases"].as_array().unwrap() {
+        let [key_id, secret, ts, nonce, path, method] =
+            ["x_key", "secret_base64", "x_ts", "x_nonce", "path", "method"]
+                .map(|member| case[member].as_str().unwrap());
+        let line = ["sign", "--key-id", key_id, "--secret", secret, "--ts", ts, "--nonce", nonce];
+        let body = STANDARD.decode(case["body_base64"].as_str().unwrap()).unwrap();
+        let asked = [&line[..], &["--path", path, "--method", method, "--json"]].concat();
+        let run = seatpilot_in(here.path(), &[], &asked, &body);
+        assert_eq!(run.code, 0, "{}: {run:?}", case["name"]);
+        let headers: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!(headers["x-sig"], case["x_sig"], "{}", case["name"]);
+        assert_eq!(headers["x-key"], case["x_key"], "{}", case["name"]);
+    }
+    let line = ["sign", "--secret", SECRET, "--key-id", "-_gate_0001"];
+    assert_eq!(seatpilot_in(here.path(), &[], &line, BODY).code, 0);
 }
 
 #[test]

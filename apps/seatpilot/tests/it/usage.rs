@@ -118,6 +118,17 @@ fn without_a_database_a_command_says_in_one_line_how_to_get_one() {
 }
 
 #[test]
+fn what_needs_no_database_says_as_well_that_nothing_runs() {
+    for args in [&["sign"][..], &["sign", "--curl"], &["doctor"], &["watch"]] {
+        let run = seatpilot(args);
+        assert_eq!(run.code, 1, "{args:?}: {run:?}");
+        let why = "seatpilot: not running: start it with `seatpilot up`, or ";
+        assert!(run.stderr.starts_with(why), "{args:?}: {run:?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{args:?}: {run:?}");
+    }
+}
+
+#[test]
 fn a_database_url_that_is_none_is_a_fault_of_configuration_and_is_not_quoted() {
     for args in NEED_A_DATABASE {
         let here = tempfile::tempdir().unwrap();
