@@ -3,7 +3,7 @@
 //! Each item is run so many times that what comes before it (making keys, maps, bodies) can be told apart: the
 //! instructions of a run with more items less those of a run with fewer ([`crate::instructions`]).
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Instant};
 
 use anyhow::{Context as _, bail, ensure};
 use seatpilot_domain_model::{Bounds, Channel, Lang, Profile, Stage, TenantId, parse_items};
@@ -111,11 +111,10 @@ fn route(items: u32) -> anyhow::Result<()> {
 
 fn metrics(items: u32) -> anyhow::Result<()> {
     let (metrics, tenants) = registry(1)?;
-    let checkin = metrics.checkin();
+    let (checkin, now) = (metrics.checkin(), Instant::now());
     for _ in 0..items {
         let series = checkin.of(black_box(&tenants[0]), Channel::Kiosk);
-        Stage::ALL.iter().for_each(|stage| series.observe_stage(*stage, black_box(0.002)));
-        series.observe(black_box(0.002));
+        series.observe_scan(now, black_box([0.002; Stage::ALL.len()]), black_box(Some(0.002)));
         metrics.http().observe("POST", Some("/api/checkin/success"), 201, black_box(0.002));
     }
     Ok(())

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use prometheus::{
     GaugeVec, HistogramOpts, HistogramVec, IntCounterVec, IntGaugeVec, Opts, Registry,
     core::{Collector, Desc},
+    proto::{LabelPair, Metric, MetricFamily, MetricType},
 };
 
 /// A family's type.
@@ -94,6 +95,36 @@ impl Family {
     pub(crate) fn histograms(&self, registry: &Registry) -> HistogramVec {
         let opts = HistogramOpts::new(self.name, self.help).buckets(self.buckets.to_vec());
         registered(registry, HistogramVec::new(opts, self.labels))
+    }
+
+    /// A child of a collector of our own, with the values of its labels in the family's order.
+    pub(crate) fn metric(&self, values: &[&str]) -> Metric {
+        debug_assert_eq!(values.len(), self.labels.len());
+        let label = |(name, value): (&&str, &&str)| {
+            let mut pair = LabelPair::default();
+            pair.set_name((*name).to_owned());
+            pair.set_value((*value).to_owned());
+            pair
+        };
+        let mut labels: Vec<LabelPair> = self.labels.iter().zip(values).map(label).collect();
+        // As the crate's own collectors: by label name.
+        labels.sort_by(|one, other| one.name().cmp(other.name()));
+        Metric::from_label(labels)
+    }
+
+    /// All children of a collector of our own.
+    pub(crate) fn collected(&self, metrics: Vec<Metric>) -> MetricFamily {
+        let mut family = MetricFamily::default();
+        family.set_name(self.name.to_owned());
+        family.set_help(self.help.to_owned());
+        family.set_field_type(match self.kind {
+            Kind::Counter => MetricType::COUNTER,
+            Kind::Gauge => MetricType::GAUGE,
+            Kind::Histogram => MetricType::HISTOGRAM,
+            Kind::Summary => MetricType::SUMMARY,
+        });
+        family.set_metric(metrics);
+        family
     }
 
     /// The descriptor that a collector of our own registers.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use prometheus::{Histogram, HistogramVec, IntCounter, Registry};
 
 use crate::{OTHER, exposition::sane_seconds, families};
@@ -21,8 +22,8 @@ pub const HTTP_SERIES_MAX: usize = 128;
 const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 const OTHER_METHOD: &str = "OTHER";
 
-type Answers = HashMap<(&'static str, u16), Histogram>;
-type Routes = HashMap<Arc<str>, Answers>;
+type Answers = HashMap<(&'static str, u16), Histogram, RandomState>;
+type Routes = HashMap<Arc<str>, Answers, RandomState>;
 
 /// `http_request_duration_seconds`, `seatpilot_overloaded_total`.
 pub struct HttpMetrics {

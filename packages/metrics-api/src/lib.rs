@@ -25,6 +25,7 @@ mod seating;
 mod sliding;
 mod store;
 mod summary;
+mod tally;
 mod tenant;
 mod text;
 mod traces;

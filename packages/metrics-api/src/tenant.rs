@@ -4,6 +4,7 @@
 use std::{collections::HashMap, sync::Arc};
 
 use arc_swap::ArcSwap;
+use foldhash::fast::RandomState;
 use seatpilot_domain_model::{Channel, TenantId};
 
 /// The label value of whatever is not known: a tenant that does not exist, a request without one, a method
@@ -17,7 +18,7 @@ pub const TENANTS_MAX: usize = 200;
 /// A child for each known tenant. Reading is one atomic load and one map lookup; a tenant that comes is a copy
 /// of the map.
 pub(crate) struct PerTenant<T> {
-    known: ArcSwap<HashMap<TenantId, T>>,
+    known: ArcSwap<HashMap<TenantId, T, RandomState>>,
     other: T,
     make: Box<dyn Fn(&str) -> T + Send + Sync>,
 }

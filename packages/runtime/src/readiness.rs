@@ -1,6 +1,9 @@
 //! Whether a process may be sent work, as one value that the store moves and the server reads.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use tokio::sync::watch;
 
@@ -109,6 +112,8 @@ impl ReadinessState {
 pub struct Readiness {
     store: StoreKind,
     state: Arc<watch::Sender<ReadinessState>>,
+    /// Set once it was seen not to start any more: nothing leads back, so that no request asks for the state's lock.
+    started: Arc<AtomicBool>,
     refusal: Arc<watch::Sender<Option<ConfigFaults>>>,
     bus: Option<watch::Receiver<BusState>>,
 }
@@ -130,7 +135,13 @@ impl Readiness {
     }
 
     fn of(store: StoreKind, state: ReadinessState) -> Self {
-        Self { store, state: Arc::new(watch::Sender::new(state)), refusal: Arc::default(), bus: None }
+        Self {
+            store,
+            state: Arc::new(watch::Sender::new(state)),
+            started: Arc::default(),
+            refusal: Arc::default(),
+            bus: None,
+        }
     }
 
     /// The store was reached, and its schema is new enough.
@@ -154,7 +165,14 @@ impl Readiness {
 
     /// Whether there was no contact with the store yet.
     pub fn is_starting(&self) -> bool {
-        matches!(*self.state.borrow(), ReadinessState::Starting)
+        if self.started.load(Ordering::Relaxed) {
+            return false;
+        }
+        let starting = matches!(*self.state.borrow(), ReadinessState::Starting);
+        if !starting {
+            self.started.store(true, Ordering::Relaxed);
+        }
+        starting
     }
 
     /// The process goes down.

@@ -9,7 +9,11 @@ use seatpilot_domain_model::{Device, DeviceScope, KeyScopes, TenantId, TokenHash
 use seatpilot_runtime::SecretBytes;
 use tokio_postgres::Row;
 
-use crate::{Error, reader::Reader};
+use crate::{
+    Error,
+    reader::Reader,
+    shelf::{Holds, Shelf},
+};
 
 /// A revocation reaches every instance within 5 s, also where the notification is lost.
 pub(crate) const CREDENTIAL_TTL: Duration = Duration::from_secs(4);
@@ -33,9 +37,15 @@ pub struct SigningKey {
     pub revoked: bool,
 }
 
-/// The caches.
+/// Devices and keys, as they were last looked up.
 pub(crate) struct Credentials {
-    devices: Cache<TokenHash, Arc<Device>>,
+    /// Devices that scanned lately, at hand.
+    shelf: Shelf<TokenHash, Arc<Device>>,
+    caches: Caches,
+}
+
+struct Caches {
+    devices: Cache<TokenHash, (Arc<Device>, Holds)>,
     keys: Cache<String, Arc<SigningKey>>,
 }
 
@@ -46,7 +56,7 @@ pub(crate) enum Miss {
     Failed(Error),
 }
 
-impl Credentials {
+impl Caches {
     pub(crate) fn new() -> Self {
         Self {
             devices: Cache::builder().max_capacity(CREDENTIALS_MAX).time_to_live(CREDENTIAL_TTL).build(),
@@ -54,12 +64,26 @@ impl Credentials {
         }
     }
 
+    async fn forget_key(&self, stale: &Arc<SigningKey>) {
+        let known = self.keys.get(&stale.key_id).await;
+        if known.is_some_and(|known| Arc::ptr_eq(&known, stale)) {
+            self.keys.invalidate(&stale.key_id).await;
+        }
+    }
+}
+
+impl Credentials {
+    pub(crate) fn new() -> Self {
+        Self { shelf: Shelf::new(), caches: Caches::new() }
+    }
+
     pub(crate) fn forget_devices(&self) {
-        self.devices.invalidate_all();
+        self.shelf.forget();
+        self.caches.devices.invalidate_all();
     }
 
     pub(crate) fn forget_keys(&self) {
-        self.keys.invalidate_all();
+        self.caches.keys.invalidate_all();
     }
 
     /// The device of a token, unless it is unknown or revoked. Unknown tokens are not remembered.
@@ -68,32 +92,35 @@ impl Credentials {
         reader: &Reader,
         token: TokenHash,
     ) -> Result<Option<Arc<Device>>, Error> {
-        if let Some(device) = self.devices.get(&token).await {
+        if let Some(device) = self.shelf.get(&token, |key| *key == token) {
             return Ok(Some(device));
         }
-        let looked_up = self.devices.try_get_with(token, async {
+        let looked_up = self.caches.devices.try_get_with(token, async {
+            let holds = self.shelf.asking(CREDENTIAL_TTL);
             const SQL: &str = include_str!("../sql/device_by_token_hash.sql");
             let rows = reader.look_up(SQL, &[&token.as_bytes().as_slice()]).await.map_err(Miss::Failed)?;
             let row = rows.first().ok_or(Miss::None)?;
-            device(row, token).map(Arc::new).map_err(Miss::Failed)
+            let device = device(row, token).map_err(Miss::Failed)?;
+            Ok((Arc::new(device), holds))
         });
-        found(looked_up.await)
+        let known = found(looked_up.await)?;
+        Ok(known.map(|(device, holds)| {
+            self.shelf.put(token, Arc::clone(&device), holds);
+            device
+        }))
     }
 
     /// Forgets a key, if what is remembered is still this answer: another one is newer.
     pub(crate) async fn forget_key(&self, stale: &Arc<SigningKey>) {
-        let known = self.keys.get(&stale.key_id).await;
-        if known.is_some_and(|known| Arc::ptr_eq(&known, stale)) {
-            self.keys.invalidate(&stale.key_id).await;
-        }
+        self.caches.forget_key(stale).await;
     }
 
     /// The key of an id, revoked ones included. Unknown ids are not remembered.
     pub(crate) async fn key(&self, reader: &Reader, key_id: &str) -> Result<Option<Arc<SigningKey>>, Error> {
-        if let Some(key) = self.keys.get(key_id).await {
+        if let Some(key) = self.caches.keys.get(key_id).await {
             return Ok(Some(key));
         }
-        let looked_up = self.keys.try_get_with_by_ref(key_id, async {
+        let looked_up = self.caches.keys.try_get_with_by_ref(key_id, async {
             const SQL: &str = include_str!("../sql/signing_key_by_id.sql");
             let rows = reader.look_up(SQL, &[&key_id]).await.map_err(Miss::Failed)?;
             let row = rows.first().ok_or(Miss::None)?;
@@ -103,7 +130,7 @@ impl Credentials {
     }
 }
 
-pub(crate) fn found<T>(looked_up: Result<Arc<T>, Arc<Miss>>) -> Result<Option<Arc<T>>, Error> {
+pub(crate) fn found<T>(looked_up: Result<T, Arc<Miss>>) -> Result<Option<T>, Error> {
     match looked_up {
         Ok(value) => Ok(Some(value)),
         Err(miss) => match &*miss {

@@ -34,6 +34,7 @@ mod room;
 mod sealing;
 mod sessions;
 mod settings;
+mod shelf;
 mod shift;
 mod signer;
 mod standing;
@@ -309,8 +310,7 @@ impl Store {
         event: &EventId,
         door: &DoorId,
     ) -> Result<bool, Error> {
-        let place = (tenant.clone(), venue.clone(), event.clone(), door.clone());
-        self.inner.places.knows(&self.inner.reader, &place).await
+        self.inner.places.knows(&self.inner.reader, tenant, venue, event, door).await
     }
 
     /// Asks for so many units of what a tenant's plan limits, and counts those that are allowed as used; never waits.

@@ -218,14 +218,12 @@ fn way(state: &State, device: &Device, scan: &Scan, admission: &Admission) -> Op
 /// KPI and the telemetry count the same check-ins.
 fn observe(state: &State, device: &Device, scan: &Scan, answer: &ScanAnswer, stages: &Stages) {
     let series = state.metrics.of(&device.tenant, scan.channel);
-    let total = state.clock.monotonic().saturating_duration_since(stages.began).as_secs_f64();
-    for stage in [Stage::Parse, Stage::Lookup, Stage::Persist] {
-        series.observe_stage(stage, stages.seconds[stage as usize]);
-    }
-    series.observe_stage(Stage::Total, total);
-    if matches!(answer, ScanAnswer::Admitted(admission) if !admission.replayed) {
-        series.observe(total);
-    }
+    let now = state.clock.monotonic();
+    let total = now.saturating_duration_since(stages.began).as_secs_f64();
+    let mut seconds = stages.seconds;
+    seconds[Stage::Total as usize] = total;
+    let admitted = matches!(answer, ScanAnswer::Admitted(admission) if !admission.replayed);
+    series.observe_scan(now, seconds, admitted.then_some(total));
 }
 
 /// How long each stage took, in seconds; `lookup` comes in two parts.

@@ -1,16 +1,42 @@
 //! What is observed is what is shown, once.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Instant,
 };
 
 use seatpilot_domain_model::{Channel, CountedOnly, Outcome, RejectReason, Stage, View};
-use seatpilot_metrics_api::{Assigned, CountedAs, PoolReading, RejectedFor};
+use seatpilot_metrics_api::{Assigned, CheckinSeries, CountedAs, PoolReading, RejectedFor};
 
 use crate::scrape::{Scrape, everything, tenant};
 
 const KIOSK: [(&str, &str); 2] = [("tenant", "acme"), ("channel", "kiosk")];
+
+#[test]
+fn a_scan_is_counted_as_its_parts_are_one_by_one() {
+    let seconds = [0.000_4, 0.002, 0.03, 0.033];
+    let shown = |observe: &dyn Fn(&CheckinSeries)| {
+        let metrics = everything(&["acme"]);
+        observe(&metrics.checkin().of(&tenant("acme"), Channel::Kiosk));
+        let text = metrics.render();
+        text.lines().filter(|line| line.starts_with("seatpilot_checkin_")).collect::<Vec<_>>().join("\n")
+    };
+    let stages = |series: &CheckinSeries| {
+        Stage::ALL.iter().zip(seconds).for_each(|(stage, seconds)| series.observe_stage(*stage, seconds));
+    };
+    let refused = shown(&|series| series.observe_scan(Instant::now(), seconds, None));
+    assert_eq!(refused, shown(&stages));
+    let admitted = shown(&|series| series.observe_scan(Instant::now(), seconds, Some(seconds[3])));
+    let one_by_one = shown(&|series| {
+        stages(series);
+        series.observe(seconds[3]);
+    });
+    assert_eq!(admitted, one_by_one);
+    assert_ne!(admitted, refused);
+}
 
 #[test]
 fn a_check_in_is_in_histogram_and_summary() {

@@ -25,6 +25,25 @@ async fn a_revoked_device_is_forgotten_within_five_seconds_and_a_new_one_is_know
 }
 
 #[tokio::test]
+async fn a_revoked_device_is_forgotten_within_five_seconds_also_where_nobody_tells() {
+    let evening = Evening::of(0).await;
+    let (store, owner) = (evening.check_ins().await, evening.db.owner().await);
+    let token = TokenHash::of(evening.device_token.as_bytes());
+    owner.batch_execute("alter table ops.devices disable trigger devices_tell").await.unwrap();
+    assert!(store.device(token).await.unwrap().is_some());
+    let revoked = Instant::now();
+    assert_eq!(owner.execute("update ops.devices set revoked_at = now()", &[]).await.unwrap(), 1);
+    let mut found = 0;
+    // Looked up all the time: that it is found does not keep it.
+    while store.device(token).await.unwrap().is_some() {
+        assert!(revoked.elapsed() < Duration::from_secs(5), "still known");
+        found += 1;
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(found > 0, "nobody told, and nothing was remembered");
+}
+
+#[tokio::test]
 async fn whoever_is_told_ready_can_write_at_once() {
     let evening = Evening::of(1).await;
     for (role, writes) in [
