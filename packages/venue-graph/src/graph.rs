@@ -14,7 +14,7 @@ use crate::{
     cost::{LIFT_WAIT_MS, link_ms},
     kind::{AmenityKind, LinkKind, PlaceKind},
     plane::{self, Plane, Point},
-    search::{Hop, Tree},
+    search::Tree,
     storeys::{Standing, Storeys},
     venue::{Link, Place, Venue},
 };
@@ -24,7 +24,7 @@ use crate::{
 pub const SNAP_QUERY_M: f64 = 200.0;
 /// How far a landmark may be from a decision point to be named there, in metres: what one sees without looking.
 const LANDMARK_M: f64 = 12.0;
-/// Memory for all trees, in bytes. The stadium's 96 places need 2.6 MB; places beyond this are searched with A*.
+/// Memory for all trees, in bytes. The stadium's 96 places need 6.5 MB; places beyond this are searched with A*.
 const TREES_BYTES_MAX: usize = 24 << 20;
 
 /// No arc, no vertex, no slot.
@@ -266,7 +266,7 @@ fn landmarks_at(venue: &Venue, plane: &Plane, points: &[Point]) -> Vec<u32> {
 
 /// Which nodes get a tree: those of places, in the places' order (doors first), while memory lasts.
 fn tree_slots(venue: &Venue, vertices: usize) -> (Vec<u32>, usize) {
-    let tree_bytes = (vertices * size_of::<Hop>()).max(1);
+    let tree_bytes = Tree::bytes(vertices).max(1);
     let most = TREES_BYTES_MAX / tree_bytes / Profile::ALL.len();
     let mut slot_of = vec![NONE; venue.nodes().len()];
     let mut slots = 0;

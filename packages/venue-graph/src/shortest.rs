@@ -15,21 +15,13 @@ impl Graph {
     /// The cheapest way between two nodes: its time in milliseconds, and every vertex on it, both ends included. None
     /// where there is no way. As [`Graph::route`] finds it.
     pub fn shortest(&self, from: u32, to: u32, profile: Profile) -> Option<(u64, Vec<u32>)> {
-        let mut vertices = Vec::with_capacity(search::ARCS_USUAL);
-        vertices.push(from);
-        let mut ms = 0;
-        let each = |arc: u32| {
-            let arc = &self.arcs[arc as usize];
-            ms += u64::from(arc.ms);
-            vertices.push(arc.head);
-        };
-        match self.tree_to(to, profile) {
-            Some(tree) => tree.follow(from, each),
-            None => search::find_path(self, from, to, profile)
-                .map(|path| path.into_iter().for_each(each))
-                .is_some(),
+        if let Some(tree) = self.tree_to(to, profile) {
+            return tree.vertices(self, from);
         }
-        .then_some((ms, vertices))
+        let path = search::find_path(self, from, to, profile)?;
+        let arcs = path.iter().map(|arc| &self.arcs[*arc as usize]);
+        let ms = arcs.clone().map(|arc| u64::from(arc.ms)).sum();
+        Some((ms, std::iter::once(from).chain(arcs.map(|arc| arc.head)).collect()))
     }
 
     /// The arcs of the cheapest way between two nodes.

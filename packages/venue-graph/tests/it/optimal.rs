@@ -1,7 +1,9 @@
 //! The search against a plain Dijkstra of another crate, which knows nothing of trees, cars or arcs: it walks the
 //! venue's links with "am I in a lift" as part of where it is.
 
-use pathfinding::directed::dijkstra::dijkstra;
+use std::collections::{BTreeSet, HashMap};
+
+use pathfinding::directed::dijkstra::{dijkstra, dijkstra_all};
 use proptest::prelude::*;
 use seatpilot_domain_model::Profile;
 use seatpilot_venue_graph::{Graph, LinkKind, Slope, Venue};
@@ -122,6 +124,40 @@ fn no_way_is_quicker_than_the_one_that_is_answered() {
         for (to, (from, _)) in doors.zip(pairs(graph.venue(), 60)) {
             assert_optimal(&graph, from, to, Profile::Walk);
             assert_optimal(&graph, from, to, Profile::StepFree);
+        }
+    }
+}
+
+/// From every node to places all over the map, by the judge's times over the same arcs; and every vertex of a way is
+/// where an arc leads that takes what the way takes.
+#[test]
+fn the_way_that_is_read_off_to_a_known_place_is_whole_and_the_quickest() {
+    for venue in venues::all() {
+        let graph = Graph::new(venue);
+        let places: BTreeSet<u32> = graph.venue().places().iter().map(|place| place.node).collect();
+        for profile in Profile::ALL {
+            let (mut quickest, mut into) = (HashMap::new(), HashMap::<u32, Vec<(u32, u32)>>::new());
+            for (tail, head, ms) in graph.arcs_for(*profile) {
+                let least = quickest.entry((tail, head)).or_insert(ms);
+                *least = ms.min(*least);
+                into.entry(head).or_default().push((tail, ms));
+            }
+            for to in places.iter().copied().step_by(1 + places.len() / 12) {
+                let back = |vertex: &u32| {
+                    let arcs = into.get(vertex).into_iter().flatten();
+                    arcs.map(|(tail, ms)| (*tail, u64::from(*ms))).collect::<Vec<_>>()
+                };
+                let judged = dijkstra_all(&to, back);
+                for from in 0..u32::try_from(graph.venue().nodes().len()).unwrap() {
+                    let judged = if from == to { Some(0) } else { judged.get(&from).map(|(_, ms)| *ms) };
+                    let ours = graph.shortest(from, to, *profile);
+                    assert_eq!(ours.as_ref().map(|(ms, _)| *ms), judged, "{from} to {to}");
+                    let Some((ms, vertices)) = ours else { continue };
+                    assert_eq!((vertices.first(), vertices.last()), (Some(&from), Some(&to)));
+                    let steps = vertices.windows(2).map(|step| u64::from(quickest[&(step[0], step[1])]));
+                    assert_eq!(steps.sum::<u64>(), ms, "{from} to {to}");
+                }
+            }
         }
     }
 }
