@@ -186,7 +186,7 @@ impl Connection {
     /// server that accepts and then says nothing must not hold us.
     pub(crate) async fn open(config: &tokio_postgres::Config) -> Result<Self, Error> {
         let (client, connection) = match tokio::time::timeout(OPEN_MAX, config.connect(NoTls)).await {
-            Ok(opened) => opened?,
+            Ok(opened) => opened.map_err(|error| Error::Unavailable(Arc::new(error.into())))?,
             Err(_) => return Err(Error::Deadline(OPEN_MAX)),
         };
         let (dead, is_dead) = watch::channel(false);

@@ -154,7 +154,9 @@ impl From<Cause> for Error {
 impl From<deadpool_postgres::PoolError> for Error {
     fn from(error: deadpool_postgres::PoolError) -> Self {
         match error {
-            deadpool_postgres::PoolError::Backend(error) => error.into(),
+            // No connection was opened, or the one there is broke before anything was sent on it. What the server says
+            // to one that it does not let in (another password, no place, no database) is no fault of a statement.
+            deadpool_postgres::PoolError::Backend(error) => Self::Unavailable(Arc::new(error.into())),
             deadpool_postgres::PoolError::Timeout(deadpool_postgres::TimeoutType::Wait) => {
                 Self::Full("the pool")
             }

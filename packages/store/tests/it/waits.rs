@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use seatpilot_domain_model::{Fault, FaultCode, TokenHash};
 use seatpilot_runtime::{Clock, Deployment, Readiness, ReadinessState, SecretString, StoreKind};
 use seatpilot_store::{Maps, Store, StoreSettings, Writes};
 use seatpilot_testkit::TestDb;
@@ -89,4 +90,28 @@ async fn a_login_that_is_changed_at_work_is_served_on() {
     let is_degraded = |state: &ReadinessState| matches!(state, ReadinessState::Degraded { .. });
     assert!(comes_to(&readiness, Duration::from_secs(5), is_degraded).await);
     assert!(comes_to(&readiness, Duration::from_secs(10), is_ready).await);
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_told_that_the_database_is_away() {
+    let db = TestDb::new().await;
+    let (store, readiness) = open(&db, "seatpilot_checkin", Writes::Nothing);
+    assert!(comes_to(&readiness, Duration::from_secs(10), is_ready).await);
+    let owner = db.owner().await;
+    let barred = format!("revoke connect on database {} from public, seatpilot_checkin", db.name());
+    owner.batch_execute(&barred).await.unwrap();
+    // The pool's connections are ended, the first one is not, which listens: nobody knows of an outage.
+    let end = "select pg_terminate_backend(pid) from pg_stat_activity
+               where datname = current_database() and usename = 'seatpilot_checkin' and backend_start > (
+                   select min(backend_start) from pg_stat_activity
+                   where datname = current_database() and usename = 'seatpilot_checkin')";
+    owner.execute(end, &[]).await.unwrap();
+    let mut codes = Vec::new();
+    for n in 0..4_u8 {
+        let asked = store.device(TokenHash::of(&[n])).await;
+        codes.push(Fault::from(asked.expect_err("nobody is let in")).code());
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert_eq!(codes, [FaultCode::DatabaseUnavailable; 4]);
+    assert!(is_ready(&readiness.state()), "found out by the pool, not by who listens");
 }
