@@ -12,8 +12,8 @@ use seatpilot_domain_model::{EventId, VenueId, parse_rfc3339};
 use seatpilot_venue_graph::{Graph, Venue};
 use serde_json::json;
 
-use super::{GuestPlan, Seating, generate, import, list, revoke};
-use crate::{failure::Failure, global::Global, running::Running, venue};
+use super::{GuestPlan, Seating, generate, import, json, list, revoke};
+use crate::{failure::Failure, global::Global, output::Style, running::Running, venue};
 
 pub use super::import::row;
 
@@ -33,7 +33,8 @@ pub enum Command {
     Revoke(revoke::Revoke),
     /// Make up a guest list that reads like a real one, for trying a venue out: parties, names, seats, doors.
     #[command(
-        after_help = "The same seed makes the same list. Whoever knows the seed knows the tickets.\n\n\
+        after_help = "The same seed makes the same list. Whoever knows the seed knows the tickets. With --json: an array\n\
+        with the columns of the CSV as members, for `jq`; --out writes the CSV.\n\n\
         Example:\n  seatpilot guests generate --event derby --count 72000 --seed 7 \\\n    \
         --venue venues/nissan-stadium --out derby.csv"
     )]
@@ -104,9 +105,13 @@ async fn make_up(args: &Generate, global: &Global) -> Result<(), Failure> {
         valid_from: args.valid_from,
         valid_until: args.valid_until,
     });
-    match &args.out {
-        None => list::write(BufWriter::new(io::stdout().lock()), &lines)?,
-        Some(path) => {
+    let output = global.output();
+    match (&args.out, output.style()) {
+        (None, Style::Json) => json::write(BufWriter::new(io::stdout().lock()), &lines)?,
+        (None, Style::Terminal | Style::Plain) => {
+            list::write(BufWriter::new(io::stdout().lock()), &lines)?;
+        }
+        (Some(path), _) => {
             let written = File::create(path).and_then(|file| {
                 let mut out = BufWriter::new(file);
                 list::write(&mut out, &lines)?;
@@ -114,7 +119,7 @@ async fn make_up(args: &Generate, global: &Global) -> Result<(), Failure> {
             });
             written.map_err(|error| Failure::from(error).while_doing(path.display()))?;
             let people: u64 = lines.iter().map(|line| u64::from(line.party_size.get())).sum();
-            global.output().result(
+            output.result(
                 &format!("{} tickets for {people} guests are in {}", lines.len(), path.display()),
                 &json!({ "tickets": lines.len(), "guests": people, "seed": seed, "out": path }),
             )?;

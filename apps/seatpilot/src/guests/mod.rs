@@ -5,6 +5,7 @@ pub mod command;
 mod dice;
 mod generate;
 mod import;
+mod json;
 mod line;
 pub mod list;
 mod names;

@@ -45,6 +45,29 @@ fn a_list_goes_into_a_file_and_the_rest_is_said() {
 }
 
 #[test]
+fn as_json_it_is_the_same_list() {
+    let run =
+        seatpilot(&[PLAN, &["--seed", "7", "--valid-until", "2026-12-01T02:00:00+01:00", "--json"]].concat());
+    assert_eq!(run.code, 0, "{run:?}");
+    let tickets: Vec<serde_json::Value> = serde_json::from_str(&run.stdout).unwrap();
+    let list = generated("7");
+    let mut reader = csv::Reader::from_reader(list.as_bytes());
+    let records: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+    assert_eq!(tickets.len(), records.len());
+    for (ticket, record) in tickets.iter().zip(&records) {
+        for (n, member) in
+            [(0, "ticket"), (1, "event_id"), (2, "name"), (4, "section"), (5, "table_id"), (6, "seat_id")]
+        {
+            assert_eq!(ticket[member].as_str().unwrap_or_default(), &record[n], "{member}");
+        }
+        assert_eq!(ticket["party_size"].to_string(), &record[3]);
+        let doors = ticket["doors"].as_array().unwrap().iter().map(|door| door.as_str().unwrap());
+        assert_eq!(doors.collect::<Vec<_>>().join(" "), &record[7]);
+        assert_eq!(ticket["valid_until"], "2026-12-01T01:00:00Z");
+    }
+}
+
+#[test]
 fn a_reader_that_stops_early_is_no_failure() {
     let exe = env!("CARGO_BIN_EXE_seatpilot");
     let many = "guests generate --event derby --count 20000 --seed 1";
