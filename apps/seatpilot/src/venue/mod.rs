@@ -28,7 +28,8 @@ pub enum Command {
 /// Which map, as what.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Import {
-    /// A folder with nodes.geojson and links.geojson (MLIT indoor network), and places.csv where there is one.
+    /// A folder with nodes.geojson and links.geojson (MLIT indoor network), and places.csv where there is one; or one
+    /// GeoJSON file with the features of all layers.
     path: PathBuf,
     /// The venue's id [default: the folder's or file's name].
     #[arg(long, value_name = "ID")]

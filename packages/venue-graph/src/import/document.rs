@@ -81,7 +81,7 @@ pub(super) fn entries(
 }
 
 /// JSON has no NaN and no Infinity, but some writers do. As strings they cost only their own feature.
-fn quote_bare_words(text: &str) -> String {
+pub(super) fn quote_bare_words(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let (mut in_string, mut escaped, mut rest) = (false, false, text);
     while let Some(letter) = rest.chars().next() {

@@ -7,6 +7,7 @@ mod document;
 mod facilities;
 mod network;
 mod places;
+mod whole;
 
 use std::{collections::HashMap, fmt};
 
@@ -25,7 +26,7 @@ pub const SNAP_PLACE_M: f64 = 50.0;
 /// What is read, for the error that says so.
 const FORMATS: &str = "a folder with nodes.geojson and links.geojson of an MLIT / GSI indoor network, and where there \
                        are any floors.geojson, spaces.geojson, facilities.geojson, openings.geojson and places.csv \
-                       (kind,id,name,level,lon,lat,node_id)";
+                       (kind,id,name,level,lon,lat,node_id); or one GeoJSON file with the features of all of these";
 
 /// The files of a venue, as bytes. Callers read the disk.
 #[derive(Debug, Clone, Default)]
@@ -58,10 +59,11 @@ impl VenueFiles {
         "places.csv",
     ];
 
-    /// Takes the files that are read out of named ones; others are ignored.
+    /// Takes the files that are read out of named ones; others are ignored. A single file of another name is taken
+    /// for the features of all layers together; it has no `places.csv`.
     ///
     /// # Errors
-    /// [`ImportError::NotANetwork`] where nodes or links are not among them, as with a single JSON file.
+    /// [`ImportError::NotANetwork`] where nodes or links are not among them.
     pub fn gather(named: impl IntoIterator<Item = (String, Vec<u8>)>) -> Result<Self, ImportError> {
         let (mut files, mut seen) = (Self::default(), Vec::new());
         for (name, bytes) in named {
@@ -74,7 +76,7 @@ impl VenueFiles {
                 "openings.geojson" => &mut files.openings,
                 "places.csv" => &mut files.places,
                 _ => {
-                    seen.push(name);
+                    seen.push((name, bytes));
                     continue;
                 }
             };
@@ -86,9 +88,14 @@ impl VenueFiles {
             (None, Some(_)) => "nodes.geojson is missing".to_owned(),
             (None, None) if seen.is_empty() => "there is no file of a venue".to_owned(),
             (None, None) => {
+                if let [(_, bytes)] = &seen[..]
+                    && let Some(files) = whole::split(bytes)
+                {
+                    return Ok(files);
+                }
                 seen.sort();
-                let named =
-                    seen.iter().take(3).map(|name| document::legible(name)).collect::<Vec<_>>().join(", ");
+                let named: Vec<_> = seen.iter().take(3).map(|(name, _)| document::legible(name)).collect();
+                let named = named.join(", ");
                 format!("{named}: not a format that is read")
             }
         };

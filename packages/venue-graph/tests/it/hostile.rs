@@ -261,6 +261,34 @@ fn what_is_no_network_is_said_to_be_none_with_what_is_read() {
 }
 
 #[test]
+fn one_file_with_the_features_of_all_layers_is_the_same_map() {
+    let mut small = Small::row();
+    small.places = b"kind,id,node_id\n".to_vec();
+    small.facilities.push(json!({ "type": "Feature",
+        "properties": { "id": "toilet", "category": "F003", "floor_id": "f0" },
+        "geometry": { "type": "Point", "coordinates": [2.0, 41.0001] } }));
+    small.openings.push(json!({ "type": "Feature",
+        "properties": { "id": "gate", "floor_id": "f0", "name": "North gate" },
+        "geometry": { "type": "LineString", "coordinates": [[2.0, 41.0], [2.00001, 41.0]] } }));
+    small.links.push(link("bad", "a", "nobody"));
+    let apart = small.import();
+    let pillar = json!({ "type": "Feature", "properties": { "id": "p", "category": "C001", "floor_id": "f0" },
+        "geometry": { "type": "Point", "coordinates": [2.0, 41.0] } });
+    let layers =
+        [&small.openings, &small.links, &small.facilities, &small.floors, &small.nodes, &vec![pillar]];
+    let whole = collection(&layers.into_iter().flatten().cloned().collect::<Vec<_>>());
+    let files = VenueFiles::gather([("hall.geojson".to_owned(), whole)]).expect("a network");
+    let together = import_mlit(&files);
+    assert_eq!(together.refused, apart.refused);
+    assert_eq!(together.refused.len(), 1, "the link to nobody, by its name");
+    let [apart, together] = [apart, together].map(|import| import.venue.expect("a map").to_bytes());
+    assert_eq!(together, apart);
+    for shape in [&b"[]"[..], b"{\"features\":[]}", b"{\"features\":[{\"properties\":{}}]}", b"\xff"] {
+        VenueFiles::gather([("hall.geojson".to_owned(), shape.to_vec())]).expect_err("no network");
+    }
+}
+
+#[test]
 fn a_damaged_document_is_an_error_and_never_a_panic() {
     let venue = Venue::demo();
     let document: Value = serde_json::from_slice(&venue.to_bytes()).expect("JSON");
