@@ -107,7 +107,12 @@ pub(crate) fn compass(lang: Lang, bearing: f64) -> &'static str {
 
 /// A distance as one would say it: to the metre up to 20, then to 5, then to 10.
 pub(crate) fn metres(lang: Lang, metres: f64) -> String {
-    let to = |unit: f64| (metres / unit).round() * unit;
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "`as` saturates; whole metres"
+    )]
+    let to = |unit: f64| ((metres / unit).round() * unit) as u64;
     match lang {
         Lang::En if metres < 2.5 => "a few metres".to_owned(),
         Lang::Es if metres < 2.5 => "unos metros".to_owned(),

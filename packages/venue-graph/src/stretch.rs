@@ -57,21 +57,26 @@ pub(crate) struct Stretch {
 impl Stretch {
     /// Traces legs `range` of a journey.
     pub(crate) fn trace(graph: &Graph, legs: &[Leg], range: Range<usize>) -> Self {
-        let mut line: Vec<Vertex> = Vec::new();
+        // Most links are straight, and a leg begins where the last one ended.
+        let mut line: Vec<Vertex> = Vec::with_capacity(range.len() + 8);
+        // Of one leg: each point with its metres from the one before.
+        let mut points: Vec<(Point, f64)> = Vec::new();
         let (mut along, mut metres, mut ms) = (0.0, 0.0, 0.0);
         for index in range {
             let leg = legs[index];
-            let points: Vec<Point> =
-                line_of(graph, leg).into_iter().map(|[lon, lat]| graph.plane.place(lon, lat)).collect();
-            let length: f64 = points.windows(2).map(|pair| plane::distance(pair[0], pair[1])).sum();
+            points.clear();
+            each_point(graph, leg, |[lon, lat]| {
+                let at = graph.plane.place(lon, lat);
+                let apart = points.last().map_or(0.0, |(before, _)| plane::distance(*before, at));
+                points.push((at, apart));
+            });
+            let length: f64 = points.iter().map(|(_, apart)| apart).sum();
             let link = &graph.venue().links()[leg.link as usize];
             let mut walked = 0.0;
             // A leg begins where the last one ended.
             line.pop();
-            for (nth, at) in points.iter().enumerate() {
-                if nth > 0 {
-                    walked += plane::distance(points[nth - 1], *at);
-                }
+            for (nth, (at, apart)) in points.iter().enumerate() {
+                walked += apart;
                 let last = nth + 1 == points.len();
                 let share = if last {
                     1.0
@@ -168,18 +173,17 @@ impl Stretch {
 
 /// The line of a leg in the direction walked, longitude and latitude; straight where the map has no line.
 pub(crate) fn line_of(graph: &Graph, leg: Leg) -> Vec<[f64; 2]> {
+    let mut line = Vec::with_capacity(graph.venue().links()[leg.link as usize].shape.len().max(2));
+    each_point(graph, leg, |point| line.push(point));
+    line
+}
+
+/// Calls with each point of that line.
+fn each_point(graph: &Graph, leg: Leg, each: impl FnMut([f64; 2])) {
     let venue = graph.venue();
     let link = &venue.links()[leg.link as usize];
-    let mut line = if link.shape.is_empty() {
-        [link.start, link.end]
-            .map(|node| &venue.nodes()[node as usize])
-            .map(|node| [node.lon, node.lat])
-            .to_vec()
-    } else {
-        link.shape.clone()
-    };
-    if !leg.forward {
-        line.reverse();
-    }
-    line
+    let ends = [link.start, link.end].map(|node| &venue.nodes()[node as usize]);
+    let straight = ends.map(|node| [node.lon, node.lat]);
+    let line = if link.shape.is_empty() { &straight[..] } else { &link.shape[..] };
+    if leg.forward { line.iter().copied().for_each(each) } else { line.iter().rev().copied().for_each(each) }
 }

@@ -139,7 +139,8 @@ fn turn_of(turn: Option<f64>, words: [&'static str; 5]) -> Option<&'static str> 
 fn act_en(step: &Instruction<'_>) -> String {
     let rise = step.to_level - step.from_level;
     let (way, length) = (if rise > 0.0 { "up" } else { "down" }, metres(Lang::En, step.metres));
-    let level = level(Lang::En, step.to_level);
+    // Said only where it is another one.
+    let level = if rise == 0.0 { String::new() } else { level(Lang::En, step.to_level) };
     match step.act {
         Act::Walk if rise != 0.0 => format!("walk {length} {way} to {level}"),
         Act::Walk => match (step.anchor, step.heading) {
@@ -166,7 +167,8 @@ fn act_en(step: &Instruction<'_>) -> String {
 fn act_es(step: &Instruction<'_>) -> String {
     let rise = step.to_level - step.from_level;
     let (way, length) = (if rise > 0.0 { "suba" } else { "baje" }, metres(Lang::Es, step.metres));
-    let level = level(Lang::Es, step.to_level);
+    // Said only where it is another one.
+    let level = if rise == 0.0 { String::new() } else { level(Lang::Es, step.to_level) };
     match step.act {
         Act::Walk if rise != 0.0 => format!("{way} {length} hasta {level}"),
         Act::Walk => match (step.anchor, step.heading) {
@@ -240,7 +242,11 @@ pub(crate) fn arrival(lang: Lang, end: End<'_>) -> String {
 
 fn capitalised(text: &str) -> String {
     let mut letters = text.chars();
-    letters.next().map_or_else(String::new, |first| first.to_uppercase().chain(letters).collect())
+    // Room for the full stop, and for a first letter that is longer when it is large.
+    let mut capitalised = String::with_capacity(text.len() + 8);
+    capitalised.extend(letters.next().into_iter().flat_map(char::to_uppercase));
+    capitalised.push_str(letters.as_str());
+    capitalised
 }
 
 #[cfg(test)]
