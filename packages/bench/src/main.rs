@@ -121,11 +121,21 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         progress: Progress::new(),
         target: target_folder()?,
     };
-    let (mut figures, mut failed) = (Vec::new(), Vec::new());
+    let mut failed = Vec::new();
+    let mut report = Report {
+        machine: Machine::look(postgres_version()),
+        command: command(arguments),
+        rounds: format!("medians of {rounds} rounds of {seconds} s an arm"),
+        figures: Vec::new(),
+    };
     for case in chosen {
         bench.progress.case(&format!("{}: {}", case.name, case.about));
         match (case.run)(&bench).await {
-            Ok(measured) => figures.extend(measured),
+            // Written after each: who ends a run early keeps what it has measured.
+            Ok(measured) => {
+                report.figures.extend(measured);
+                write_files(&report, arguments)?;
+            }
             // What the others measured is worth its minutes.
             Err(error) => {
                 bench.progress.case(&format!("{} failed: {error:#}", case.name));
@@ -134,14 +144,13 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
         }
     }
     bench.progress.end();
-    let report = Report {
-        machine: Machine::look(postgres_version()),
-        command: command(arguments),
-        rounds: format!("medians of {rounds} rounds of {seconds} s an arm"),
-        figures,
-    };
     let coloured = out.is_terminal() && std::env::var_os("NO_COLOR").is_none();
     write!(out, "{}", report.table(coloured))?;
+    ensure!(failed.is_empty(), "failed, and not in the table: {}", failed.join(", "));
+    Ok(())
+}
+
+fn write_files(report: &Report, arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(file) = &arguments.json {
         std::fs::write(file, serde_json::to_vec_pretty(&report)?)
             .with_context(|| file.display().to_string())?;
@@ -149,7 +158,6 @@ async fn bench(arguments: &Arguments) -> anyhow::Result<()> {
     if let Some(file) = &arguments.markdown {
         std::fs::write(file, report.markdown()).with_context(|| file.display().to_string())?;
     }
-    ensure!(failed.is_empty(), "failed, and not in the table: {}", failed.join(", "));
     Ok(())
 }
 
