@@ -26,7 +26,14 @@ pub(crate) trait Script {
     /// # Errors
     /// Anything but what had to come.
     fn check(&self, heard: Heard<'_>) -> anyhow::Result<()>;
+    /// Whether this is no answer yet but a wish to have the same request again, after [`RETRY_AFTER`].
+    fn is_put_off(&self, _: &Heard<'_>) -> bool {
+        false
+    }
 }
+
+/// What a service asks for that refuses for want of room.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// When requests leave.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -187,9 +194,15 @@ async fn follow<S: Script>(
         }
         // A closed loop's request begins when it leaves; making it is the driver's time.
         let from = if schedule.is_some() { intended } else { Instant::now() };
-        let heard = line.ask(&request).await?;
-        let us = u64::try_from(from.elapsed().as_micros()).unwrap_or(u64::MAX);
-        script.check(heard)?;
+        let us = loop {
+            let heard = line.ask(&request).await?;
+            let us = u64::try_from(from.elapsed().as_micros()).unwrap_or(u64::MAX);
+            if !script.is_put_off(&heard) {
+                script.check(heard)?;
+                break us;
+            }
+            tokio::time::sleep(RETRY_AFTER).await;
+        };
         latency.borrow_mut().saturating_record(us);
         done.set(done.get() + 1);
     }

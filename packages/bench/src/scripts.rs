@@ -63,6 +63,10 @@ impl<S: Script> Script for AtMost<S> {
     fn check(&self, heard: Heard<'_>) -> anyhow::Result<()> {
         self.script.check(heard)
     }
+
+    fn is_put_off(&self, heard: &Heard<'_>) -> bool {
+        self.script.is_put_off(heard)
+    }
 }
 
 /// Check-ins: each of another ticket, each of which must be admitted.
@@ -70,8 +74,12 @@ pub(crate) struct CheckIns {
     numbers: Numbers,
     authorization: String,
     members: String,
+    /// Whether who is told that there is no room sends the same again; else that is a wrong answer.
+    waits: bool,
     /// How many were admitted.
     pub(crate) admitted: Cell<u64>,
+    /// How often one was told to send the same again.
+    pub(crate) put_off: Cell<u64>,
 }
 
 impl CheckIns {
@@ -84,8 +92,16 @@ impl CheckIns {
                 r#""venue_id":"{}","event_id":"{}","door_id":"{}","channel":"kiosk""#,
                 evening.venue, evening.event, evening.door
             ),
+            waits: false,
             admitted: Cell::new(0),
+            put_off: Cell::new(0),
         }
+    }
+
+    /// As a gate does it: through an evening in which the disk stalls for longer than a guest's row may wait.
+    pub(crate) fn that_wait(mut self) -> Self {
+        self.waits = true;
+        self
     }
 }
 
@@ -107,6 +123,12 @@ impl Script for CheckIns {
         ensure!(heard.status == 201, "a check-in was answered {}", told(heard));
         self.admitted.set(self.admitted.get() + 1);
         Ok(())
+    }
+
+    fn is_put_off(&self, heard: &Heard<'_>) -> bool {
+        let put_off = self.waits && heard.status == 503;
+        self.put_off.set(self.put_off.get() + u64::from(put_off));
+        put_off
     }
 }
 

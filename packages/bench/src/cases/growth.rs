@@ -32,8 +32,7 @@ const SLOWER_MAX: f64 = 1.3;
 struct Stage {
     sessions: u64,
     evening: Evening,
-    _service: Service,
-    driver: Mutex<Driver>,
+    service: Service,
     script: Rc<CheckIns>,
 }
 
@@ -55,9 +54,15 @@ async fn check_ins(bench: &Bench, sizes: &[u64]) -> anyhow::Result<Vec<Figure>> 
         bench.progress.say(&format!("making {sessions} sessions"));
         stages.push(stage(bench, &house, *sessions).await?);
     }
-    let mut arms: Vec<(&'static str, Arm<'_, Reading>)> = Vec::new();
+    // Connections that nobody uses are closed before ten million sessions are made.
+    let mut drivers = Vec::new();
     for stage in &stages {
-        arms.push(("check-ins", arm(stage)));
+        let service = &stage.service;
+        drivers.push(Mutex::new(Driver::open(service.address, 1, service.pid(), house.database_pid).await?));
+    }
+    let mut arms: Vec<(&'static str, Arm<'_, Reading>)> = Vec::new();
+    for (stage, driver) in stages.iter().zip(&drivers) {
+        arms.push(("check-ins", arm(stage, driver)));
     }
     let (rounds, _) = interleaved(bench.plan, &bench.progress, &mut arms).await?;
     drop(arms);
@@ -78,9 +83,9 @@ async fn check_ins(bench: &Bench, sizes: &[u64]) -> anyhow::Result<Vec<Figure>> 
     Ok(figures)
 }
 
-fn arm(stage: &Stage) -> Arm<'_, Reading> {
+fn arm<'a>(stage: &'a Stage, driver: &'a Mutex<Driver>) -> Arm<'a, Reading> {
     Box::new(move |lasting| {
-        Box::pin(async move { stage.driver.lock().await.drive(&stage.script, Pace::Closed, lasting).await })
+        Box::pin(async move { driver.lock().await.drive(&stage.script, Pace::Closed, lasting).await })
     })
 }
 
@@ -108,9 +113,8 @@ async fn stage(bench: &Bench, house: &House, sessions: u64) -> anyhow::Result<St
     let guests = (seconds * RATE_MAX) as u32;
     make_guests(&evening, u64::from(guests)).await?;
     let service = house.service_on(&evening, "checkin", "seatpilot_checkin", &[]).await?;
-    let driver = Driver::open(service.address, 1, service.pid(), house.database_pid).await?;
     let script = Rc::new(CheckIns::new(&evening, Numbers::shuffled(0, guests)));
-    Ok(Stage { sessions, evening, _service: service, driver: Mutex::new(driver), script })
+    Ok(Stage { sessions, evening, service, script })
 }
 
 async fn refreshes(bench: &Bench, sizes: &[u64]) -> anyhow::Result<Vec<Figure>> {

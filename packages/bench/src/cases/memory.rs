@@ -52,7 +52,7 @@ async fn evening(
     service: &Service,
     guests: u32,
 ) -> anyhow::Result<[Figure; 2]> {
-    let script = Rc::new(CheckIns::new(&house.evening, Numbers::shuffled(0, guests)));
+    let script = Rc::new(CheckIns::new(&house.evening, Numbers::shuffled(0, guests)).that_wait());
     let mut driver = Driver::open(service.address, MANY, service.pid(), house.database_pid).await?;
     let mut after = [0.0; 2];
     for (half, mib) in after.iter_mut().enumerate() {
@@ -64,7 +64,10 @@ async fn evening(
     let stored = house.evening.count("select count(*) from ops.checkin_sessions").await;
     ensure!(stored == i64::from(guests), "{stored} sessions for {guests} guests");
     let [half, all] = after;
-    let done = format!("after {guests} check-ins over {MANY} connections; after half of them {half:.1}");
+    let done = format!(
+        "after {guests} check-ins over {MANY} connections, {} sent again after a 503; after half of them {half:.1}",
+        script.put_off.get()
+    );
     Ok([
         figure("checkin", "after check-ins, MiB", all, Aim::AtMost(96.0), done),
         figure(
