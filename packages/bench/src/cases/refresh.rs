@@ -33,10 +33,13 @@ pub(super) async fn measure(bench: &Bench) -> anyhow::Result<Vec<Figure>> {
     for round in 0..=bench.plan.rounds {
         bench.progress.say(&format!("refresh {round} of {}", bench.plan.rounds));
         insert_events(&house.evening, NEW, 60).await?;
+        // Neither waits for what the other left to be written.
+        house.sql("checkpoint").await?;
         let from = Instant::now();
         let added = refresh(&store).await?;
         let ours = from.elapsed();
         ensure!(added == NEW, "{added} events were added for {NEW}");
+        house.sql("checkpoint").await?;
         let from = Instant::now();
         house.sql("refresh materialized view concurrently public.bench_kpi").await?;
         let theirs = from.elapsed();
