@@ -56,6 +56,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     "115" "telemetry_event_ingest_direct",
     "116" "telemetry_nonces_by_tenant",
     "117" "telemetry_event_body_given",
+    "118" "telemetry_mv_by_index",
 };
 
 /// The ledger as the Supabase CLI makes it.

@@ -5,13 +5,28 @@ use crate::evening::{ARRIVALS, CHECK_INS, Evening, crowd};
 
 #[tokio::test]
 async fn a_refresh_reads_what_is_new_and_not_what_is_stored() {
+    reads_what_is_new(8).await;
+}
+
+/// Where statistics say that any row may be of the transaction that is looked for.
+#[tokio::test]
+async fn a_refresh_after_an_import_in_one_transaction_reads_no_more() {
+    reads_what_is_new(1).await;
+}
+
+async fn reads_what_is_new(transactions: i32) {
     let evening = Evening::new().await;
-    for hour in 0..8 {
-        let mut crowd = crowd(2_500, 7);
-        for event in &mut crowd {
-            event.second += hour * 3_600;
-        }
-        evening.store(&crowd).await;
+    for of in 0..transactions {
+        let hours = (0..8).filter(|hour| hour % transactions == of);
+        let stored: Vec<_> = hours
+            .flat_map(|hour| {
+                crowd(2_500, 7).into_iter().map(move |mut event| {
+                    event.second += hour * 3_600;
+                    event
+                })
+            })
+            .collect();
+        evening.store(&stored).await;
     }
     evening.refresh_all().await;
     evening.run("analyze").await;
