@@ -135,7 +135,11 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     };
     let twin = Lying::heartbeat(same, now());
     let letters = [
-        Lying { payload: twin.payload.clone(), ..Lying::heartbeat(same, twin.received_at) },
+        // A millisecond sooner: of letters of one moment either may come first.
+        Lying {
+            payload: twin.payload.clone(),
+            ..Lying::heartbeat(same, twin.received_at - SignedDuration::from_millis(1))
+        },
         twin,
         Lying::of(
             &json!({ "id": same, "type": "device.heartbeat", "occurred_at": now(), "venue_id": "hall", "data": { "a": 1 } }),

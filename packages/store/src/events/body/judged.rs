@@ -58,7 +58,7 @@ async fn made_up_events_have_the_hash_that_postgres_makes_of_them_in_any_time_zo
     let mut runner = TestRunner::new(Config::default());
     let one = event();
     for zone in ["UTC", "Europe/Madrid", "Asia/Kathmandu"] {
-        owner.batch_execute(&format!("set timezone = '{zone}'")).await.unwrap();
+        owner.query_one("select set_config('timezone', $1, false)", &[&zone]).await.unwrap();
         let events: Vec<Event> =
             (0..count / 3).map(|_| one.new_tree(&mut runner).unwrap().current()).collect();
         let text = |event: &Event| String::from_utf8_lossy(&event.raw).into_owned();
