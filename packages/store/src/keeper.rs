@@ -93,21 +93,14 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
     }));
     // Before the schema: whoever has to mend both should read of this first.
     target.vet(&client).await?;
-    let version = schema_version(&client).await?;
+    let version = within(OPEN_MAX, schema_version(&client)).await?;
     if version.as_str() < MIN_SCHEMA_VERSION {
         return Err(Error::Corrupt(format!(
             "the schema is at {version}, this version needs {MIN_SCHEMA_VERSION}: run `seatpilot migrate`"
         )));
     }
-    let server: String =
-        client.query_typed_one("select current_setting('server_version_num')", &[]).await?.try_get(0)?;
-    if !is_patched(server.parse().unwrap_or(0)) {
-        tracing::warn!(
-            server_version_num = server,
-            "this Postgres is older than 15.14, 16.10 or 17.6 and has known holes: update it"
-        );
-    }
-    client.batch_execute("listen seatpilot").await?;
+    within(OPEN_MAX, warn_of_known_holes(&client)).await?;
+    within(OPEN_MAX, async { Ok(client.batch_execute("listen seatpilot").await?) }).await?;
     let pooled = match target.pooled() {
         None => {
             stay_on_their_connections(&client, &target.open().await?).await?;
@@ -176,14 +169,22 @@ async fn contact(target: &Target, store: &Weak<Inner>, pause: &mut Duration) -> 
                     );
                 })
                 .is_err();
+            if owed {
+                // A server that hangs is one reason, and was waited for already.
+                ping(&client, PING_MAX).await?;
+            }
         }
     }
     Ok(())
 }
 
 async fn ping(client: &Client, max: Duration) -> Result<(), Error> {
-    let answered = tokio::time::timeout(max, client.batch_execute("")).await;
-    Ok(answered.map_err(|_| Error::Deadline(max))??)
+    within(max, async { Ok(client.batch_execute("").await?) }).await
+}
+
+/// Waits so long at most: a server that hangs says nothing, not even that.
+async fn within<T>(max: Duration, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(max, answer).await.map_err(|_| Error::Deadline(max))?
 }
 
 /// Ends when the connection through the pooler has; never, where there is none.
@@ -263,6 +264,18 @@ async fn hold_to_waits(client: &Client, inner: &Inner) -> Result<(), Error> {
         found = found.sentence,
         "the database lets statements take longer than is waited for here"
     );
+    Ok(())
+}
+
+async fn warn_of_known_holes(client: &Client) -> Result<(), Error> {
+    const SQL: &str = "select current_setting('server_version_num')";
+    let server: String = client.query_typed_one(SQL, &[]).await?.try_get(0)?;
+    if !is_patched(server.parse().unwrap_or(0)) {
+        tracing::warn!(
+            server_version_num = server,
+            "this Postgres is older than 15.14, 16.10 or 17.6 and has known holes: update it"
+        );
+    }
     Ok(())
 }
 

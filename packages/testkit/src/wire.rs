@@ -39,6 +39,7 @@ pub enum Way {
 struct Load {
     requests: u64,
     answers: u64,
+    connections: u64,
     fuse: Option<(Way, u64)>,
 }
 
@@ -83,6 +84,7 @@ impl Wire {
         let shared = Arc::clone(&load);
         let accepting = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
+                locked(&shared).connections += 1;
                 tokio::spawn(forward(near, target, watched.clone(), Arc::clone(&shared)));
             }
         });
@@ -142,6 +144,11 @@ impl Wire {
             Way::Requests => load.requests,
             Way::Answers => load.answers,
         }
+    }
+
+    /// How often somebody connected so far, whether or not it led anywhere.
+    pub fn connections(&self) -> u64 {
+        self.load().connections
     }
 
     fn load(&self) -> MutexGuard<'_, Load> {

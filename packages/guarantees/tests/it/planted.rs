@@ -113,3 +113,51 @@ fn the_page_says_of_every_planted_bug_on_which_day_it_was_caught_or_that_it_was_
         );
     }
 }
+
+/// Functions that a migration makes, each with the line it begins at.
+fn functions_of(migration: &str) -> Vec<(usize, &str)> {
+    let heads = migration.lines().enumerate().filter_map(|(line, text)| {
+        let rest =
+            text.strip_prefix("create or replace function ").or(text.strip_prefix("create function "))?;
+        Some((line + 1, rest.split_once('(')?.0))
+    });
+    heads.collect()
+}
+
+/// The place of each hunk: file below `supabase/sql` and first changed line, three lines of context taken off.
+fn hunks_in_migrations(patch: &str) -> Vec<(String, usize)> {
+    let (mut file, mut hunks) = (None, Vec::new());
+    for line in patch.lines() {
+        if let Some(path) = line.strip_prefix("--- a/") {
+            file = path.strip_prefix("supabase/sql/").map(str::to_owned);
+        } else if let (Some(rest), Some(file)) = (line.strip_prefix("@@ -"), &file) {
+            let first = rest.split([',', ' ']).next().unwrap();
+            hunks.push((file.clone(), first.parse::<usize>().unwrap() + 3));
+        }
+    }
+    hunks
+}
+
+#[test]
+fn no_planted_bug_is_in_a_function_that_a_later_migration_replaced() {
+    // Such a patch applies, changes nothing, and the day on which it was caught says nothing of what runs.
+    let folder = fs::read_dir(root().join("supabase/sql")).unwrap().map(|entry| entry.unwrap());
+    let migrations: BTreeMap<String, String> = folder
+        .map(|entry| (entry.file_name().into_string().unwrap(), fs::read_to_string(entry.path()).unwrap()))
+        .filter(|(name, _)| name.starts_with(|first: char| first.is_ascii_digit()))
+        .collect();
+    let mut looked_at = 0;
+    for bug in planted() {
+        for (file, line) in hunks_in_migrations(&fs::read_to_string(&bug.path).unwrap()) {
+            let functions = functions_of(&migrations[&file]);
+            let Some((_, function)) = functions.iter().rfind(|(head, _)| *head <= line) else { continue };
+            let later = migrations.range(file.clone()..).skip(1);
+            let replaced =
+                later.filter(|(_, text)| functions_of(text).iter().any(|(_, name)| name == function));
+            let replaced: Vec<&String> = replaced.map(|(name, _)| name).collect();
+            assert!(replaced.is_empty(), "{}: {function} of {file} is replaced in {replaced:?}", bug.name);
+            looked_at += 1;
+        }
+    }
+    assert!(looked_at > 10, "only {looked_at} hunks lie in a function of a migration");
+}

@@ -133,7 +133,8 @@ pub(super) async fn old_key(house: &LiveStack) -> Outcome {
             "update ops.signing_keys set created_at = created_at {back} interval '100 days' where tenant_id = 'keyold'"
         )
     };
-    assert_eq!(owner.execute(&moved("-"), &[]).await.unwrap(), 1);
+    // Each round of a full run makes one more, and takes them all there and back.
+    assert!(owner.execute(&moved("-"), &[]).await.unwrap() > 0);
     let fired = Drill::begin(house, "a key of 100 days", OLD_KEY).fired().await;
     owner.execute(&moved("+"), &[]).await.unwrap();
     fired.resolved().await

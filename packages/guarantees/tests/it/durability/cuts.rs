@@ -47,7 +47,8 @@ async fn recorded(wire: &Wire, client: &mut Client, door: Door) -> [u64; 2] {
     least
 }
 
-/// Cuts after so many bytes; whether the cut met a byte at all. Sends again until it is stored.
+/// Cuts after so many bytes; whether the cut met a byte at all. Sends again until it is stored. A 503 without a cut is
+/// the echo of the cut before, on a connection that nobody used meanwhile: it counts as one that met nothing.
 async fn cut_once(wire: &Wire, client: &mut Client, door: Door, way: Way, bytes: u64) -> bool {
     let request = door.request(client);
     wire.cut_after(way, bytes);
@@ -55,7 +56,6 @@ async fn cut_once(wire: &Wire, client: &mut Client, door: Door, way: Way, bytes:
     let met = !wire.is_armed();
     wire.disarm();
     if let Heard::InDoubt(status) = heard {
-        assert!(met, "{door:?} {way:?} {bytes}: {status} without a cut");
         assert_eq!(status, 503, "{door:?} {way:?} {bytes}");
     }
     client.push(request).await;

@@ -62,6 +62,12 @@ impl House {
         Verdict::of(&self.evening, self.logs()).await
     }
 
+    /// Whether the verdict is asked for after this round. What is lost stays lost, so a long run looks after one round in
+    /// ten: each look reads all that was ever sent.
+    fn looks_after(&self, round: usize) -> bool {
+        round.is_multiple_of(by_effort(1, 10))
+    }
+
     /// Keeps a request to be settled when the fault is over.
     async fn later(&self, request: Request) {
         self.later.lock().await.push(request);
