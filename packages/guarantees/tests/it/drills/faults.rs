@@ -219,11 +219,12 @@ pub(super) async fn held_pool(house: &LiveStack) -> Outcome {
 pub(super) const FULL_QUEUE: &[Alert] = &[alert("SeatPilotWriterQueueFull", "critical", "P1", &[])];
 
 /// More events come than a database that answers slowly commits: of a tenant of its own, for who is shed is refused,
-/// and that burns his budget.
+/// and that burns his budget. Slower than this the database would count as away (a ping takes a second at most), and
+/// requests would be refused for that.
 pub(super) async fn full_queue(house: &LiveStack) -> Outcome {
     let sender = tenant(house, "flooding").await;
     let line = &house.service(Service::TelemetryIngest).wire;
-    line.slow(Duration::from_millis(1_500));
+    line.slow(Duration::from_millis(600));
     let flood = flood(&sender, 1_400);
     let fired = Drill::begin(house, "more events than a slow database commits", FULL_QUEUE).fired().await;
     drop(flood);
