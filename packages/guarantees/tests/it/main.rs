@@ -27,6 +27,7 @@ mod overload;
 mod planted;
 mod pooler;
 mod production;
+mod published;
 mod replica;
 mod rest_over_tls;
 mod rotation;
