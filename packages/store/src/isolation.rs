@@ -174,27 +174,13 @@ impl Stage {
         format!(r#"{{"app_metadata":{{"tenant_id":"{tenant}","seatpilot_role":"owner"}}}}"#)
     }
 
-    /// A connection of the pool. One that is being opened through a pooler while its server is killed is refused: it is
-    /// asked for again.
-    async fn object(reader: &Reader, after: &str) -> deadpool_postgres::Object {
-        let mut refusal = None;
-        for _ in 0..20 {
-            match reader.object().await {
-                Ok(object) => return object,
-                Err(error) => refusal = Some(error),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("after {after}: {refusal:?}")
-    }
-
     /// What whoever comes next finds on a connection: no claim, no role, no transaction.
     async fn assert_clean(reader: &Reader, role: &str, after: &str) {
         const SQL: &str =
             "select coalesce(current_setting('request.jwt.claims', true), ''), current_user::text";
         // A connection that was killed is found dead at its next use only.
         for is_last in [false, true] {
-            let object = Self::object(reader, after).await;
+            let object = reader.object().await.unwrap_or_else(|error| panic!("after {after}: {error:?}"));
             match object.query_typed_one(SQL, &[]).await {
                 Ok(row) => {
                     let found = (row.get::<_, &str>(0), row.get::<_, &str>(1));

@@ -47,9 +47,19 @@ async fn recorded(wire: &Wire, client: &mut Client, door: Door) -> [u64; 2] {
     least
 }
 
-/// Cuts after so many bytes; whether the cut met a byte at all. Sends again until it is stored. A 503 without a cut is
-/// the echo of the cut before, on a connection that nobody used meanwhile: it counts as one that met nothing.
-async fn cut_once(wire: &Wire, client: &mut Client, door: Door, way: Way, bytes: u64) -> bool {
+/// What came of a cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// It met a byte.
+    Met,
+    /// It met none, and the request had its answer.
+    Missed,
+    /// It met none, and the request was answered 503 all the same.
+    Refused,
+}
+
+/// Cuts after so many bytes. Sends again until it is stored.
+async fn cut_once(wire: &Wire, client: &mut Client, door: Door, way: Way, bytes: u64) -> Cut {
     let request = door.request(client);
     wire.cut_after(way, bytes);
     let heard = client.send(&request).await;
@@ -59,7 +69,11 @@ async fn cut_once(wire: &Wire, client: &mut Client, door: Door, way: Way, bytes:
         assert_eq!(status, 503, "{door:?} {way:?} {bytes}");
     }
     client.push(request).await;
-    met
+    match (met, heard) {
+        (true, _) => Cut::Met,
+        (false, Heard::InDoubt(_)) => Cut::Refused,
+        (false, _) => Cut::Missed,
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -72,14 +86,25 @@ async fn a_line_cut_after_any_byte_loses_doubles_and_claims_nothing() {
         let mut client = house.clients.client(Again::Bytes);
         let [requests, answers] = recorded(wire, &mut client, door).await;
         for (way, most) in [(Way::Requests, requests), (Way::Answers, answers)] {
-            let mut met = 0;
+            let (mut met, mut refused) = (0, 0);
             for cut in 0..cuts {
                 // Spread over the exchange, the very first and last byte among them.
                 let bytes = most.saturating_sub(1) * cut / (cuts - 1);
-                met += u64::from(cut_once(wire, &mut client, door, way, bytes).await);
+                match cut_once(wire, &mut client, door, way, bytes).await {
+                    Cut::Met => met += 1,
+                    Cut::Refused => refused += 1,
+                    Cut::Missed => {}
+                }
             }
+            // Seen on a busy machine, its cause not found: more would be a service that refuses for nothing.
+            assert!(
+                refused <= 1 + cuts / 500,
+                "{door:?} {way:?}: {refused} of {cuts} were 503 without a cut"
+            );
             assert!(met * 10 >= cuts * 8, "{door:?} {way:?}: only {met} of {cuts} cuts met a byte of {most}");
-            told.push(format!("{met} cuts within {most} bytes of {door:?} {way:?}"));
+            told.push(format!(
+                "{met} cuts within {most} bytes of {door:?} {way:?}, {refused} refused without one"
+            ));
         }
     }
     let verdict = house.settled().await;
